@@ -1,0 +1,193 @@
+"""Turn the user's TLS arguments into plain values for the core.
+
+Everything that can be wrong with the arguments is found here, before any network I/O:
+files are read, combinations are checked, and an ``ssl.SSLContext`` is interpreted (in
+`websocket_rs.ssl_context`, because that alone needs the ``ssl`` module, whose import is
+slow).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import re
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+
+__all__ = ["TlsArguments", "interpret"]
+
+FilePath: TypeAlias = "str | os.PathLike[str]"
+
+
+class TlsArguments(NamedTuple):
+    """How the core is to set up TLS."""
+
+    #: What is checked of the server's certificate.
+    verify: Literal["full", "without-hostname", "off"] = "full"
+    #: The certificates (DER) to trust, and no others; None trusts what the system trusts.
+    anchors: list[bytes] | None = None
+    #: The client's certificate chain (PEM).
+    certificate: bytes | None = None
+    #: The key of that certificate (PEM).
+    key: bytes | None = None
+    #: The oldest version of TLS to agree upon, "TLSv1.2" or "TLSv1.3"; None is the oldest
+    #: that the core speaks.
+    min_version: str | None = "TLSv1.2"
+    #: The newest version of TLS to agree upon; None is the newest that the core speaks.
+    max_version: str | None = None
+    #: The protocols to offer (ALPN).
+    alpn: list[str] = []  # noqa: RUF012 - never mutated, and replaced by every context
+
+    def __repr__(self) -> str:
+        """Return a representation without the key."""
+        return (
+            f"TlsArguments(verify={self.verify!r}, "
+            f"anchors={None if self.anchors is None else len(self.anchors)}, "
+            f"certificate={self.certificate is not None}, "
+            f"min_version={self.min_version!r}, max_version={self.max_version!r}, "
+            f"alpn={self.alpn!r})"
+        )
+
+
+def interpret(
+    secure: bool,
+    ssl: SSLContext | bool | None,
+    ca_file: FilePath | None,
+    client_cert: FilePath | None,
+    client_key: FilePath | None,
+    server_hostname: str | None,
+) -> TlsArguments | None:
+    """Check the TLS arguments of ``connect`` and bring them into the core's form.
+
+    Args:
+        secure: Whether the URI's scheme is ``wss``.
+        ssl: A context whose settings are honoured or refused, see
+            `websocket_rs.ssl_context.read_context`; None and True stand for full
+            verification against the certificate authorities that the system trusts.
+        ca_file: Path of the certificate authorities (PEM) to trust instead of the
+            system's. Cannot be combined with a context.
+        client_cert: Path of the client's certificate (PEM), followed by intermediate
+            certificates, if any. A certificate that was loaded into a context cannot be
+            read back: it is not noticed, and has to be given here as well.
+        client_key: Path of the key of ``client_cert`` (PEM, not encrypted; PKCS#8,
+            PKCS#1 or SEC1). May be left out if ``client_cert`` holds it.
+        server_hostname: The name that the server's certificate must carry.
+
+    Returns:
+        The arguments of the core, or None for a ``ws`` URI.
+
+    Raises:
+        TypeError: If an argument is of the wrong type.
+        ValueError: If arguments do not go together, or a file does not hold what it
+            should.
+        NotImplementedError: If the context has a setting that cannot be honoured.
+        OSError: If a file cannot be read.
+    """
+    given = {
+        "ssl": ssl,
+        "ca_file": ca_file,
+        "client_cert": client_cert,
+        "client_key": client_key,
+        "server_hostname": server_hostname,
+    }
+    if not secure:
+        for name, value in given.items():
+            if value is not None:
+                raise ValueError(f"{name} argument is incompatible with a ws:// URI")
+        return None
+    if server_hostname is not None:
+        if not isinstance(server_hostname, str):
+            kind = type(server_hostname).__name__
+            raise TypeError(f"server_hostname must be a str, not {kind}")
+        if not server_hostname:
+            raise ValueError("server_hostname must not be empty")
+    if client_key is not None and client_cert is None:
+        raise ValueError("client_key requires client_cert")
+
+    if ssl is None or ssl is True:
+        arguments = TlsArguments()
+        if ca_file is not None:
+            arguments = arguments._replace(anchors=_read_anchors(ca_file))
+    else:
+        if ca_file is not None:
+            raise ValueError(
+                "ca_file cannot be combined with an SSLContext: "
+                "load it with context.load_verify_locations(cafile=...)"
+            )
+        from .ssl_context import read_context
+
+        arguments = read_context(ssl)
+    if client_cert is not None:
+        certificate, key = _read_identity(client_cert, client_key)
+        arguments = arguments._replace(certificate=certificate, key=key)
+    return arguments
+
+
+def certificates_in(pem: bytes) -> list[bytes]:
+    """Return the certificates (DER) of a PEM text, in their order.
+
+    Raises:
+        ValueError: If there is something between BEGIN and END that is not base64.
+    """
+    found = []
+    for body in _CERTIFICATE.findall(pem):
+        try:
+            found.append(base64.b64decode(b"".join(body.split()), validate=True))
+        except binascii.Error as error:
+            raise ValueError(f"a certificate is not valid PEM: {error}") from None
+    return found
+
+
+def _read(path: FilePath) -> bytes:
+    # open() would take an int for a file descriptor, and close it.
+    with open(os.fspath(path), "rb") as file:
+        return file.read()
+
+
+def _read_anchors(ca_file: FilePath) -> list[bytes]:
+    try:
+        anchors = certificates_in(_read(ca_file))
+    except ValueError as error:
+        raise ValueError(f"ca_file {os.fspath(ca_file)!r}: {error}") from None
+    if not anchors:
+        raise ValueError(f"ca_file {os.fspath(ca_file)!r} holds no certificate (PEM)")
+    return anchors
+
+
+def _read_identity(
+    client_cert: FilePath, client_key: FilePath | None
+) -> tuple[bytes, bytes]:
+    certificate = _read(client_cert)
+    if not _CERTIFICATE.search(certificate):
+        raise ValueError(
+            f"client_cert {os.fspath(client_cert)!r} holds no certificate (PEM)"
+        )
+    if client_key is None:
+        key, holder = certificate, f"client_cert {os.fspath(client_cert)!r}"
+    else:
+        key, holder = _read(client_key), f"client_key {os.fspath(client_key)!r}"
+    begin = _PRIVATE_KEY.search(key)
+    if begin is None:
+        missing = "" if client_key is not None else "; give it as client_key"
+        raise ValueError(f"{holder} holds no private key (PEM){missing}")
+    if begin["pkcs8"] or begin["traditional"]:
+        raise ValueError(
+            f"{holder} is encrypted; decrypt it first, such as with "
+            "openssl pkey -in client.key -out plain.key"
+        )
+    return certificate, key
+
+
+_CERTIFICATE = re.compile(
+    rb"-----BEGIN (?:X509 )?CERTIFICATE-----\s(.*?)-----END (?:X509 )?CERTIFICATE-----",
+    re.DOTALL,
+)
+_PRIVATE_KEY = re.compile(
+    rb"-----BEGIN (?P<pkcs8>ENCRYPTED )?(?:RSA |EC |DSA )?PRIVATE KEY-----\s+"
+    rb"(?P<traditional>Proc-Type: *4, *ENCRYPTED)?"
+)

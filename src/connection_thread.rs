@@ -1,0 +1,371 @@
+//! The dedicated thread of a connection, from its opening or after it until its end.
+//!
+//! Rules:
+//! 1. It never enters the Python interpreter and never owns a Python object.
+//! 2. It waits in one place, `poll`, on the socket and on its wake-up. Nothing else blocks it, and
+//!    without anything to do it does not wake up.
+//! 3. It writes what the outbox holds, whoever put it there.
+//! 4. It reads for asyncio always; for the sync side only while nobody is inside a call that
+//!    reads, and after a grace period, so that a request-response loop never meets it. Either
+//!    way it stops reading while the inbox is full.
+//! 5. Once a Close frame has passed, it sees the closing handshake through, within its timeout.
+//! 6. It alone ends the connection and frees what it holds, and that is the last thing it does.
+//! 7. No signal is delivered to it, so that they reach the program's threads.
+
+use std::{
+    collections::HashMap,
+    os::fd::AsFd,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, LazyLock, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use rustix::event::{PollFd, PollFlags, poll};
+
+use crate::{
+    connection::Connection,
+    error::{Error, Result},
+    net::{
+        stream::{Stream, timespec},
+        wake::Wake,
+    },
+    process,
+    protocol::close::{CloseFrame, GOING_AWAY, State},
+};
+
+/// The handle on a connection thread that everyone else has.
+#[derive(Debug)]
+pub struct Control {
+    /// The number of the connection, in its thread's name and in the log.
+    pub id: u64,
+    stopping: AtomicBool,
+    /// The thread is in `poll`, or about to be.
+    asleep: AtomicBool,
+    /// Guards the wake-up, which is gone once the connection has ended.
+    wake: Mutex<Option<Arc<Wake>>>,
+    /// Guards the thread's handle until someone joins it.
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Whether the connection thread always reads, or only stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It reads always: the program waits in an event loop.
+    Reads,
+    /// It reads while the program does not.
+    StandsIn,
+}
+
+impl Control {
+    /// A handle for a thread that does not run yet.
+    pub fn new() -> Result<Arc<Self>> {
+        let wake = Wake::new().map_err(|error| Error::io("make an eventfd", error))?;
+        Ok(Arc::new(Self {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            stopping: AtomicBool::new(false),
+            asleep: AtomicBool::new(false),
+            wake: Mutex::new(Some(Arc::new(wake))),
+            thread: Mutex::new(None),
+        }))
+    }
+
+    /// Starts the thread. Fails if the system has no more of them.
+    pub fn spawn(self: &Arc<Self>, run: impl FnOnce() + Send + 'static) -> Result<()> {
+        let control = Arc::clone(self);
+        let body = move || {
+            // A panic is a bug of ours, and must not take the program with it.
+            if catch_unwind(AssertUnwindSafe(run)).is_err() {
+                log::error!(target: LOG, id = control.id; "the connection thread panicked");
+            }
+            control.wake_slot().take();
+            live().remove(&control.id);
+        };
+        live().insert(self.id, Arc::clone(self));
+        // The handle is stored before anyone can look for it.
+        let mut thread = self.thread_slot();
+        match process::spawn(format!("websocket-{}", self.id), body) {
+            Ok(handle) => {
+                *thread = Some(handle);
+                Ok(())
+            }
+            Err(error) => {
+                live().remove(&self.id);
+                Err(Error::io("start the connection's thread", error))
+            }
+        }
+    }
+
+    /// The wake-up itself, for the thread to wait on.
+    pub fn wake_up(&self) -> Option<Arc<Wake>> {
+        self.wake_slot().clone()
+    }
+
+    /// Wakes the thread.
+    pub fn wake(&self) {
+        if let Some(wake) = &*self.wake_slot() {
+            wake.set();
+        }
+    }
+
+    /// Wakes the thread if it sleeps. Enough after a change that it looks for before it sleeps.
+    pub fn wake_if_asleep(&self) {
+        if self.asleep.load(Ordering::SeqCst) && self.asleep.swap(false, Ordering::SeqCst) {
+            self.wake();
+        }
+    }
+
+    /// Asks the thread to end its connection at once, without the closing handshake.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.wake();
+    }
+
+    /// Whether [`Self::stop`] has been called.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Waits for the thread, which is about to end.
+    pub fn join(&self) {
+        let thread = self.thread_slot().take();
+        if let Some(thread) = thread {
+            // Its panics are caught inside.
+            drop(thread.join());
+        }
+    }
+
+    fn wake_slot(&self) -> MutexGuard<'_, Option<Arc<Wake>>> {
+        self.wake.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn thread_slot(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
+        self.thread.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends every connection of the process and waits for their threads, but not for ever.
+pub fn stop_all(timeout: Duration) {
+    let controls: Vec<_> = live().values().cloned().collect();
+    for control in &controls {
+        control.stop();
+    }
+    let deadline = Instant::now() + timeout;
+    while Instant::now() < deadline {
+        if live().is_empty() {
+            break;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    for control in &controls {
+        let finished = control
+            .thread_slot()
+            .as_ref()
+            .is_some_and(JoinHandle::is_finished);
+        if finished {
+            control.join();
+        }
+    }
+}
+
+/// Serves a connection until it ends.
+pub fn serve(connection: &Connection, stream: Arc<Stream>, role: Role) {
+    let control = &connection.control;
+    let Some(wake) = control.wake_up() else {
+        unreachable!("only this thread takes the wake-up away");
+    };
+    let mut service = Service {
+        connection,
+        stream: &stream,
+        wake: &wake,
+        role,
+        visits_seen: connection.attendance.visits(),
+        closing_since: None,
+    };
+    service.run();
+    connection.end(&stream);
+    // The descriptors are closed before anyone is told.
+    control.wake_slot().take();
+    drop((wake, stream));
+    connection.announce_end();
+}
+
+/// What a connection thread has to remember.
+struct Service<'a> {
+    connection: &'a Connection,
+    stream: &'a Stream,
+    wake: &'a Wake,
+    role: Role,
+    /// The number of visits of readers when the grace period began.
+    visits_seen: u32,
+    /// When the closing handshake was first seen under way.
+    closing_since: Option<Instant>,
+}
+
+/// What to wait for, besides being woken.
+#[derive(Debug, Clone, Copy)]
+struct Duty {
+    /// Whether to read when the socket has something.
+    reads: bool,
+    /// When to look again at the latest.
+    timeout: Option<Duration>,
+}
+
+impl Duty {
+    const READ: Self = Self {
+        reads: true,
+        timeout: None,
+    };
+
+    /// Leave the socket alone until woken, or until this time has passed.
+    fn rest(timeout: Option<Duration>) -> Self {
+        Self {
+            reads: false,
+            timeout,
+        }
+    }
+}
+
+impl Service<'_> {
+    fn run(&mut self) {
+        let connection = self.connection;
+        let control = &connection.control;
+        loop {
+            // From here on, whoever posts something wakes this thread.
+            control.asleep.store(true, Ordering::SeqCst);
+            let must_write = connection.has_unwritten() && connection.try_write();
+            if control.is_stopping() {
+                return self.say_goodbye();
+            }
+            let duty = match connection.state() {
+                State::Open => self.duty(),
+                State::Closing => {
+                    let since = *self.closing_since.get_or_insert_with(Instant::now);
+                    match self.closing_duty(since) {
+                        Some(duty) => duty,
+                        None => return,
+                    }
+                }
+                State::Closed => return,
+            };
+            if self.sleep(duty, must_write) && !self.leave_to_reader() {
+                connection.read_ahead();
+            }
+        }
+    }
+
+    /// Who reads while messages flow.
+    fn duty(&mut self) -> Duty {
+        if self.connection.inbox.pauses() {
+            return Duty::rest(None);
+        }
+        if self.role == Role::Reads {
+            return Duty::READ;
+        }
+        let attendance = &self.connection.attendance;
+        if attendance.is_attended() {
+            // The reader wakes this thread when it leaves; if it has just left, look again.
+            return Duty::rest((!attendance.park()).then_some(Duration::ZERO));
+        }
+        if attendance.is_called_for() {
+            return Duty::READ;
+        }
+        let visits = attendance.visits();
+        if visits != self.visits_seen {
+            self.visits_seen = visits;
+            return Duty::rest(Some(GRACE));
+        }
+        Duty::READ
+    }
+
+    /// Who reads during the closing handshake; `None` when it is over.
+    fn closing_duty(&self, since: Instant) -> Option<Duty> {
+        let connection = self.connection;
+        let elapsed = since.elapsed();
+        let left = connection
+            .close_timeout
+            .map(|timeout| timeout.saturating_sub(elapsed));
+        if left.is_some_and(|left| left.is_zero()) {
+            log::debug!(target: LOG, id = connection.control.id; "closing handshake timed out");
+            return None;
+        }
+        let timeout = |at_most: Duration| Some(left.map_or(at_most, |left| left.min(at_most)));
+        if elapsed < ANSWER {
+            let attendance = &connection.attendance;
+            let reads = !attendance.is_attended() || !attendance.park();
+            return Some(Duty {
+                reads,
+                timeout: timeout(ANSWER.saturating_sub(elapsed)),
+            });
+        }
+        // The answer takes long. Nobody has to wait for it but the call that closes.
+        connection.dismiss_receivers(self.stream);
+        if !self.stream.reader_is_dismissed() {
+            return Some(Duty {
+                reads: true,
+                timeout: left,
+            });
+        }
+        // For `poll`, the socket has ended. Only trying tells whether the peer has answered.
+        if connection.close_is_agreed() {
+            return None;
+        }
+        connection.read_ahead();
+        Some(Duty::rest(timeout(PROBE)))
+    }
+
+    /// Whether a thread of the program reads what has come.
+    fn leave_to_reader(&self) -> bool {
+        self.role == Role::StandsIn && self.connection.attendance.is_attended()
+    }
+
+    /// Waits until there is something to do. Returns whether the socket should be read.
+    fn sleep(&self, duty: Duty, must_write: bool) -> bool {
+        let mut flags = PollFlags::empty();
+        flags.set(PollFlags::IN, duty.reads);
+        flags.set(PollFlags::OUT, must_write);
+        let mut fds = [
+            PollFd::from_borrowed_fd(self.wake.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(self.stream.as_fd(), flags),
+        ];
+        // A socket that nothing is wanted of would still report its end, again and again.
+        let count = if flags.is_empty() { 1 } else { 2 };
+        let result = poll(&mut fds[..count], duty.timeout.map(timespec).as_ref());
+        let control = &self.connection.control;
+        control.asleep.store(false, Ordering::SeqCst);
+        if let Err(error) = result {
+            // Only a lack of kernel memory can be the reason; it may pass.
+            log::error!(target: LOG, id = control.id; "poll failed: {error}");
+            thread::sleep(PROBE);
+        }
+        if !fds[0].revents().is_empty() {
+            self.wake.clear();
+        }
+        duty.reads && !fds[1].revents().is_empty()
+    }
+
+    /// Tells the peer that the program goes away, if that needs no waiting.
+    fn say_goodbye(&self) {
+        if let Ok(frame) = CloseFrame::new(GOING_AWAY, "") {
+            self.connection.begin_close(frame);
+        }
+    }
+}
+
+/// The connection threads that run, by the number of their connection.
+fn live() -> MutexGuard<'static, HashMap<u64, Arc<Control>>> {
+    static LIVE: LazyLock<Mutex<HashMap<u64, Arc<Control>>>> = LazyLock::new(Mutex::default);
+    LIVE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+const LOG: &str = "websocket_rs::connection";
+/// How long nobody may read before this thread does.
+const GRACE: Duration = Duration::from_millis(30);
+/// How long the peer's answer to a Close frame is waited for by threads inside `receive`.
+const ANSWER: Duration = Duration::from_millis(50);
+/// How often to look where nothing can be waited for.
+const PROBE: Duration = Duration::from_millis(10);

@@ -1,0 +1,124 @@
+//! Timeouts come in, deadlines go down.
+//!
+//! A user gives a timeout (a duration); it becomes a [`Deadline`] (an instant) once, at the edge,
+//! and every wait below takes the instant. So no number of small steps can stretch a call. The
+//! clock is monotonic: changes of the system time do not matter.
+
+use std::time::{Duration, Instant};
+
+use crate::{
+    error::{Error, Phase, Result},
+    net::wake::Wake,
+};
+
+/// The instant at which a call gives up, or never.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Deadline {
+    at: Option<Instant>,
+    timeout: Duration,
+}
+
+impl Deadline {
+    /// A deadline that never comes.
+    pub const NEVER: Self = Self {
+        at: None,
+        timeout: Duration::MAX,
+    };
+
+    /// The deadline for a call that starts now. `None` waits for ever.
+    pub fn after(timeout: Option<Duration>) -> Self {
+        match timeout {
+            Some(timeout) => Self {
+                // A timeout past the end of the clock is the same as none.
+                at: Instant::now().checked_add(timeout),
+                timeout,
+            },
+            None => Self::NEVER,
+        }
+    }
+
+    /// The time left, zero once the deadline has passed; `None` if it never comes.
+    pub fn remaining(&self) -> Option<Duration> {
+        self.at
+            .map(|at| at.saturating_duration_since(Instant::now()))
+    }
+
+    /// Whether the deadline has passed.
+    pub fn passed(&self) -> bool {
+        self.at.is_some_and(|at| Instant::now() >= at)
+    }
+
+    /// The instant itself; `None` if it never comes.
+    pub fn instant(&self) -> Option<Instant> {
+        self.at
+    }
+
+    /// The error of a phase that outlasted this deadline.
+    pub fn error(&self, phase: Phase) -> Error {
+        Error::Timeout {
+            phase,
+            seconds: self.timeout.as_secs_f64(),
+        }
+    }
+
+    /// Fails if the deadline has passed.
+    pub fn check(&self, phase: Phase) -> Result<()> {
+        if self.passed() {
+            Err(self.error(phase))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// How a call waits: until when, and what may end it early.
+#[derive(Clone, Copy)]
+pub struct Wait<'a> {
+    /// When to give up.
+    pub deadline: Deadline,
+    /// Called, with no lock held, when a signal has interrupted the wait or `wake` is set. Its
+    /// error ends the wait.
+    pub interrupt: &'a dyn Fn() -> Result<()>,
+    /// Lets another thread interrupt the wait.
+    pub wake: Option<&'a Wake>,
+}
+
+impl Wait<'_> {
+    /// A wait that nothing ends early.
+    pub const FOR_EVER: Wait<'static> = Wait {
+        deadline: Deadline::NEVER,
+        interrupt: &|| Ok(()),
+        wake: None,
+    };
+}
+
+impl std::fmt::Debug for Wait<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Wait")
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn never_has_no_remaining_time_and_does_not_pass() {
+        assert_eq!(Deadline::after(None).remaining(), None);
+        assert!(!Deadline::NEVER.passed());
+    }
+
+    #[test]
+    fn zero_has_passed_at_once() {
+        let deadline = Deadline::after(Some(Duration::ZERO));
+        assert!(deadline.passed());
+        assert_eq!(deadline.remaining(), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_timeout_past_the_end_of_the_clock_never_passes() {
+        assert_eq!(Deadline::after(Some(Duration::MAX)).remaining(), None);
+    }
+}

@@ -1,0 +1,186 @@
+//! Everything that can go wrong, as one enum.
+//!
+//! Each variant says when it occurs and what the caller may do next. The binding maps these to
+//! Python exceptions in one place; nothing else in the crate builds error texts for users.
+
+use std::{fmt, io, sync::Arc};
+
+use crate::protocol::{close::Closure, handshake::HandshakeError};
+
+/// The result of anything in this crate that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Error {
+    /// The URL cannot name a WebSocket server (RFC 6455, section 3). Nothing was sent.
+    InvalidUri {
+        /// The URL as given, without its credentials.
+        uri: String,
+        /// The rule that it breaks.
+        reason: String,
+    },
+    /// An argument breaks a rule. Nothing was sent, the connection is as it was.
+    InvalidArgument(String),
+    /// The host name could not be resolved. `code` is the `EAI_*` value of `getaddrinfo`.
+    Resolve {
+        /// The host name that was looked up.
+        host: String,
+        /// The `EAI_*` value.
+        code: i32,
+        /// The system's text for it.
+        message: String,
+    },
+    /// A system call failed while the connection was being opened.
+    Io {
+        /// What was being attempted, for the message: "connect to 127.0.0.1:80".
+        attempt: String,
+        /// The error of the system call.
+        source: Arc<io::Error>,
+    },
+    /// TLS could not be set up or agreed upon. No byte of the HTTP request was sent.
+    Tls(TlsError),
+    /// The server's answer to the opening handshake is not an acceptance (RFC 6455, section 4.1).
+    Handshake(Box<HandshakeError>),
+    /// The connection is closed: normally, by a failure, or by the peer vanishing.
+    Closed(Box<Closure>),
+    /// The time given for this phase is used up.
+    Timeout {
+        /// What was under way.
+        phase: Phase,
+        /// The time that was given, in seconds.
+        seconds: f64,
+    },
+    /// Another thread or task is already in this call. Nothing was done.
+    Concurrency(&'static str),
+    /// A signal handler raised while the call waited. The binding holds what it raised.
+    Interrupted,
+    /// The connection belongs to the process that this one was forked from.
+    Forked,
+    /// The attempt to connect was abandoned by the caller or by the interpreter's exit.
+    Cancelled,
+}
+
+/// Why TLS failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TlsError {
+    /// The server's certificate was not accepted; the text names the reason.
+    Verification {
+        /// OpenSSL's reason, such as "self-signed certificate".
+        reason: String,
+        /// What the user can do about it, where we know.
+        hint: Option<String>,
+    },
+    /// Certificates or keys given by the user cannot be used.
+    Configuration(String),
+    /// Anything else: an alert, a version mismatch, a peer that does not speak TLS.
+    Protocol(String),
+}
+
+/// What a call was waiting for when its time ran out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Looking up the host name.
+    Resolve,
+    /// Opening the TCP connection.
+    Connect,
+    /// The TLS handshake.
+    TlsHandshake,
+    /// The opening handshake of WebSocket.
+    OpeningHandshake,
+    /// Waiting for a message.
+    Receive,
+    /// Writing a message.
+    Send,
+}
+
+impl Error {
+    /// An I/O error of the opening phase.
+    pub fn io(attempt: impl Into<String>, source: io::Error) -> Self {
+        Self::Io {
+            attempt: attempt.into(),
+            source: Arc::new(source),
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Resolve => "resolving the host name",
+            Self::Connect => "connecting",
+            Self::TlsHandshake => "the TLS handshake",
+            Self::OpeningHandshake => "the opening handshake",
+            Self::Receive => "waiting for a message",
+            Self::Send => "sending a message",
+        })
+    }
+}
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Verification { reason, hint } => {
+                write!(f, "certificate verify failed: {reason}")?;
+                match hint {
+                    Some(hint) => write!(f, " ({hint})"),
+                    None => Ok(()),
+                }
+            }
+            Self::Configuration(text) | Self::Protocol(text) => f.write_str(text),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidUri { uri, reason } => write!(f, "{uri} isn't a valid URI: {reason}"),
+            Self::InvalidArgument(text) => f.write_str(text),
+            Self::Resolve { host, message, .. } => write!(f, "cannot resolve {host:?}: {message}"),
+            Self::Io { attempt, source } => write!(f, "cannot {attempt}: {source}"),
+            Self::Tls(error) => error.fmt(f),
+            Self::Handshake(error) => error.fmt(f),
+            Self::Closed(closure) => closure.fmt(f),
+            Self::Timeout { phase, seconds } => write!(f, "timed out in {phase} after {seconds} s"),
+            Self::Concurrency(text) => f.write_str(text),
+            Self::Interrupted => f.write_str("interrupted by a signal"),
+            Self::Forked => f.write_str(
+                "this connection was opened before fork() and belongs to the parent process",
+            ),
+            Self::Cancelled => f.write_str("the attempt to connect was abandoned"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stays_small_enough_to_return_by_value() {
+        assert!(size_of::<Error>() <= 64);
+    }
+
+    #[test]
+    fn timeout_names_its_phase() {
+        let error = Error::Timeout {
+            phase: Phase::TlsHandshake,
+            seconds: 0.5,
+        };
+        assert_eq!(
+            error.to_string(),
+            "timed out in the TLS handshake after 0.5 s"
+        );
+    }
+}

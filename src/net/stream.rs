@@ -1,0 +1,342 @@
+//! A connected socket, plain or under TLS, read and written by different threads at once.
+//!
+//! The socket stays in blocking mode. A caller with time blocks in `recv` itself, which is the
+//! cheapest wait there is; a caller that must not block passes `MSG_DONTWAIT`; a caller with a
+//! short or exact deadline, or one that another thread must be able to wake, uses `poll`.
+//!
+//! TLS cannot be split into two directions, so its session does no I/O: it turns ciphertext into
+//! plaintext and back in memory, under a lock that is held for that only. Ciphertext is written
+//! to the socket by the holder of the writing half alone, so that its order is kept.
+
+use std::{
+    io,
+    net::SocketAddr,
+    os::fd::AsFd,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use rustix::{
+    buffer::spare_capacity,
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+    net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown},
+};
+use socket2::Socket;
+
+use super::tls::{Session, TlsOptions};
+use crate::{
+    deadline::Wait,
+    error::{Error, Phase, Result},
+};
+
+/// A connected stream.
+#[derive(Debug)]
+pub struct Stream {
+    socket: Socket,
+    /// Held only while bytes are turned into other bytes, never while waiting.
+    session: Option<Mutex<Session>>,
+    /// The socket's receive timeout as last set. Used by the holder of the reading half only.
+    armed: Mutex<Option<Duration>>,
+    /// The reader was sent away, so an end of stream means nothing.
+    dismissed: AtomicBool,
+}
+
+/// How long an operation may take.
+#[derive(Debug, Clone, Copy)]
+pub enum Patience<'a> {
+    /// It must not wait at all.
+    None,
+    /// It may wait, for this phase of the connection.
+    Until(&'a Wait<'a>, Phase),
+}
+
+/// Why an operation on a stream came to nothing.
+#[derive(Debug)]
+pub enum Halt {
+    /// It would have to wait, and must not.
+    WouldBlock,
+    /// Its deadline has passed, or a signal handler raised. The stream is as it was.
+    Stopped(Error),
+    /// The stream has failed.
+    Failed(io::Error),
+}
+
+impl Stream {
+    /// A plain stream.
+    pub fn plain(socket: Socket) -> Self {
+        Self {
+            socket,
+            session: None,
+            armed: Mutex::new(None),
+            dismissed: AtomicBool::new(false),
+        }
+    }
+
+    /// A stream under TLS: performs the TLS handshake with the server of this name.
+    pub fn secure(
+        socket: Socket,
+        options: &TlsOptions,
+        name: &str,
+        wait: &Wait<'_>,
+    ) -> Result<Self> {
+        let stream = Self::plain(socket);
+        let patience = Patience::Until(wait, Phase::TlsHandshake);
+        let failed = |halt| match halt {
+            Halt::Stopped(error) => error,
+            Halt::Failed(error) => Error::io("complete the TLS handshake", error),
+            Halt::WouldBlock => unreachable!("the handshake may wait"),
+        };
+        let session = Session::open(options, name, &mut |mut outgoing, incoming| {
+            while !outgoing.is_empty() {
+                let count = stream.send(outgoing, patience).map_err(failed)?;
+                outgoing = &outgoing[count..];
+            }
+            incoming.reserve(CIPHERTEXT);
+            stream.recv(incoming, patience).map_err(failed)?;
+            Ok(())
+        })?;
+        Ok(Self {
+            session: Some(Mutex::new(session)),
+            ..stream
+        })
+    }
+
+    /// Appends what there is to `into`, within its spare capacity. `Ok(0)` is the end of stream.
+    ///
+    /// `ciphertext` is a buffer that the reading half keeps for TLS between calls. Only the
+    /// holder of the reading half may call this.
+    pub fn read(
+        &self,
+        into: &mut Vec<u8>,
+        ciphertext: &mut Vec<u8>,
+        patience: Patience<'_>,
+    ) -> Result<usize, Halt> {
+        let Some(session) = &self.session else {
+            return self.recv(into, patience);
+        };
+        loop {
+            match lock(session).read(into) {
+                Ok(count) => return Ok(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(Halt::Failed(error)),
+            }
+            ciphertext.clear();
+            ciphertext.reserve(CIPHERTEXT);
+            let count = self.recv(ciphertext, patience)?;
+            if count == 0 && self.reader_is_dismissed() {
+                return Ok(0);
+            }
+            let mut session = lock(session);
+            if count == 0 {
+                session.receive_eof();
+            } else {
+                session.receive(ciphertext);
+            }
+        }
+    }
+
+    /// Turns `plaintext` into what goes over the wire, appended to `wire`, which is empty.
+    /// `plaintext` is empty afterwards.
+    pub fn seal(&self, plaintext: &mut Vec<u8>, wire: &mut Vec<u8>) -> Result<(), Halt> {
+        match &self.session {
+            None => std::mem::swap(plaintext, wire),
+            Some(session) => {
+                let mut session = lock(session);
+                if !plaintext.is_empty() {
+                    session.write(plaintext).map_err(Halt::Failed)?;
+                    plaintext.clear();
+                }
+                session.take_outgoing(wire);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether TLS has something to say by itself, such as the answer to a key update.
+    pub fn has_outgoing(&self) -> bool {
+        self.session
+            .as_ref()
+            .is_some_and(|session| lock(session).has_outgoing())
+    }
+
+    /// Writes some of `wire`. Only the holder of the writing half may call this.
+    pub fn send(&self, wire: &[u8], patience: Patience<'_>) -> Result<usize, Halt> {
+        loop {
+            match send(&self.socket, wire, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+                Ok(count) => return Ok(count),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => match patience {
+                    Patience::None => return Err(Halt::WouldBlock),
+                    Patience::Until(wait, phase) => self.ready(PollFlags::OUT, wait, phase)?,
+                },
+                Err(error) => return Err(Halt::Failed(error.into())),
+            }
+        }
+    }
+
+    /// Appends what the socket has to `into`. `Ok(0)` is the end of the TCP stream.
+    fn recv(&self, into: &mut Vec<u8>, patience: Patience<'_>) -> Result<usize, Halt> {
+        loop {
+            let flags = match patience {
+                Patience::None => RecvFlags::DONTWAIT,
+                Patience::Until(wait, phase) => self.prepare_recv(wait, phase)?,
+            };
+            match (recv(&self.socket, spare_capacity(into), flags), patience) {
+                (Ok((_, count)), _) => return Ok(count),
+                (Err(Errno::INTR), Patience::Until(wait, _)) => {
+                    (wait.interrupt)().map_err(Halt::Stopped)?;
+                }
+                (Err(Errno::INTR), Patience::None) => {}
+                (Err(Errno::AGAIN), Patience::None) => return Err(Halt::WouldBlock),
+                // The socket's own timeout; what it has to say about the deadline comes next.
+                (Err(Errno::AGAIN), Patience::Until(wait, phase)) => {
+                    wait.deadline.check(phase).map_err(Halt::Stopped)?;
+                }
+                (Err(error), _) => return Err(Halt::Failed(error.into())),
+            }
+        }
+    }
+
+    /// Makes sure that a `recv` with the flags returned ends by the deadline.
+    ///
+    /// The timeout of a socket costs no system call as long as it stays the same, but it is only
+    /// as exact as the kernel's tick, and it starts anew with every byte. So it is used where a
+    /// second or more is left, and set anew where the time left has moved.
+    fn prepare_recv(&self, wait: &Wait<'_>, phase: Phase) -> Result<RecvFlags, Halt> {
+        let left = wait.deadline.remaining();
+        if wait.wake.is_some() || left.is_some_and(|left| left < COARSE) {
+            self.ready(PollFlags::IN, wait, phase)?;
+            return Ok(RecvFlags::DONTWAIT);
+        }
+        let mut armed = self.armed.lock().unwrap_or_else(PoisonError::into_inner);
+        let fits = match (*armed, left) {
+            (None, None) => true,
+            // A little early is put right by another round, so the time left may have moved on
+            // by a little since it was set, and may be longer than what is set by any amount.
+            (Some(armed), Some(left)) => armed <= left + TOLERANCE && armed + TOLERANCE >= left,
+            _ => false,
+        };
+        if !fits {
+            self.socket.set_read_timeout(left).map_err(Halt::Failed)?;
+            *armed = left;
+        }
+        Ok(RecvFlags::empty())
+    }
+
+    /// Waits until the socket is ready.
+    fn ready(&self, flags: PollFlags, wait: &Wait<'_>, phase: Phase) -> Result<(), Halt> {
+        wait_ready(&self.socket, flags, wait, phase).map_err(|error| match error {
+            Error::Io { source, .. } => Halt::Failed(io::Error::from(source.kind())),
+            error => Halt::Stopped(error),
+        })
+    }
+
+    /// Ends both directions. A thread that is blocked in the stream returns.
+    pub fn shutdown(&self) {
+        // It fails only if the connection has ended already.
+        let _ = shutdown(&self.socket, Shutdown::Both);
+    }
+
+    /// Sends a blocked reader back to its caller, which sees an end of stream. What the peer
+    /// sends afterwards can still be read, but no longer be waited for.
+    pub fn dismiss_reader(&self) {
+        self.dismissed.store(true, Ordering::SeqCst);
+        // It fails only if the connection has ended already.
+        let _ = shutdown(&self.socket, Shutdown::Read);
+    }
+
+    /// Whether [`Self::dismiss_reader`] has been called.
+    pub fn reader_is_dismissed(&self) -> bool {
+        self.dismissed.load(Ordering::SeqCst)
+    }
+
+    /// Says goodbye in TLS, so that the peer can tell the end from a truncation.
+    pub fn close_notify(&self) {
+        if let Some(session) = &self.session {
+            let mut wire = Vec::new();
+            let mut session = lock(session);
+            session.close_notify();
+            session.take_outgoing(&mut wire);
+            drop(session);
+            // The peer may be gone; it has been told what matters by the Close frame.
+            drop(self.send(&wire, Patience::None));
+        }
+    }
+
+    /// The addresses of this end and of the peer.
+    pub fn addresses(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
+        let address = |result: io::Result<socket2::SockAddr>| result.ok()?.as_socket();
+        (
+            address(self.socket.local_addr()),
+            address(self.socket.peer_addr()),
+        )
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// Waits until `fd` is ready for one of `flags`, or has failed, which the next call on it tells.
+pub fn wait_ready(
+    fd: &impl AsFd,
+    flags: PollFlags,
+    wait: &Wait<'_>,
+    phase: Phase,
+) -> Result<()> {
+    loop {
+        let left = wait.deadline.remaining();
+        if left.is_some_and(|left| left.is_zero()) {
+            // What is there is taken even when there is no time left.
+            let mut fds = [PollFd::new(fd, flags)];
+            return match poll(&mut fds, Some(&Timespec::default())) {
+                Ok(1..) => Ok(()),
+                _ => Err(wait.deadline.error(phase)),
+            };
+        }
+        let mut fds = [
+            PollFd::new(fd, flags),
+            // Without a wake-up, the first descriptor stands twice, asked for nothing.
+            match wait.wake {
+                Some(wake) => PollFd::new(wake, PollFlags::IN),
+                None => PollFd::new(fd, PollFlags::empty()),
+            },
+        ];
+        match poll(&mut fds, left.map(timespec).as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(Error::io("wait for the network", error.into())),
+        }
+        if !fds[0].revents().is_empty() {
+            return Ok(());
+        }
+        if let Some(wake) = wait.wake {
+            wake.clear();
+        }
+        (wait.interrupt)()?;
+    }
+}
+
+/// A duration as `poll` takes it; one that does not fit is as good as for ever.
+pub fn timespec(duration: Duration) -> Timespec {
+    Timespec {
+        tv_sec: duration.as_secs().try_into().unwrap_or(i64::MAX),
+        tv_nsec: duration.subsec_nanos().into(),
+    }
+}
+
+fn lock(session: &Mutex<Session>) -> MutexGuard<'_, Session> {
+    session.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// So much ciphertext is read at once; four full records of TLS.
+const CIPHERTEXT: usize = 64 * 1024;
+/// Below this, the timeout of the socket is too coarse.
+const COARSE: Duration = Duration::from_secs(1);
+/// So far may the socket's timeout be from the time left.
+const TOLERANCE: Duration = Duration::from_millis(5);

@@ -1,0 +1,377 @@
+//! One TLS session, kept free of I/O.
+//!
+//! native-tls runs over an in-memory [`Pipe`]: ciphertext from the peer goes in with
+//! [`Session::receive`], ciphertext for the peer comes out with [`Session::take_outgoing`]. Whoever
+//! owns the socket moves the bytes between the two. So a session never waits, EINTR and deadlines
+//! never reach OpenSSL, and the lock around a session is held only for as long as a cipher runs.
+//!
+//! Must not know: sockets, deadlines, WebSocket, Python.
+//!
+//! Invariants:
+//! * A session that has failed stays failed: the first error is kept and returned again.
+//! * Everything that OpenSSL wants to say (an answer to a KeyUpdate, an alert) ends up in the
+//!   outgoing ciphertext, also when it arises inside [`Session::read`].
+//! * Building a connector parses the system's trust store, which takes tens of milliseconds. It
+//!   happens once per set of options and process (see [`connector`]), never with a lock held that
+//!   another set of options needs.
+
+mod connector;
+mod failure;
+mod identity;
+mod pipe;
+#[cfg(test)]
+mod tests;
+
+use std::{fmt, io, io::Read as _, io::Write as _, net::IpAddr, str::FromStr};
+
+use native_tls::{HandshakeError, TlsStream};
+
+pub use self::identity::Identity;
+use self::{failure::Failure, pipe::Pipe};
+use crate::error::{Error, Result, TlsError};
+
+/// How TLS is to be set up. Equal options share one trust store in memory.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TlsOptions {
+    /// What is checked of the server's certificate.
+    pub verify: Verify,
+    /// Whose signature makes a certificate acceptable.
+    pub trust: Trust,
+    /// The certificate that this client shows when the server asks for one.
+    pub identity: Option<Identity>,
+    /// The oldest version to agree upon; `None` is the oldest that the TLS library speaks.
+    pub min_version: Option<Version>,
+    /// The newest version to agree upon; `None` is the newest that the TLS library speaks.
+    pub max_version: Option<Version>,
+    /// The protocols offered through ALPN (RFC 7301). Only `http/1.1` can be offered: the opening
+    /// handshake is an HTTP/1.1 request, and a server may choose anything from the list, so that
+    /// `h2` beside `http/1.1` would be an invitation to a connection that cannot work.
+    pub alpn: Vec<String>,
+}
+
+/// What is checked of the server's certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Verify {
+    /// Signatures up to a trust anchor, validity, and the name of the server.
+    #[default]
+    Full,
+    /// As `Full`, but any name will do.
+    WithoutHostname,
+    /// Nothing. The connection is open to anyone who can intercept it.
+    Off,
+}
+
+/// Whose signature makes a certificate acceptable.
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
+pub enum Trust {
+    /// The certificate authorities of the operating system, or of `SSL_CERT_FILE` and
+    /// `SSL_CERT_DIR`, as they are when the process opens its first TLS connection.
+    #[default]
+    System,
+    /// These certificates (DER) and no others.
+    Anchors(Vec<Vec<u8>>),
+}
+
+/// A version of TLS. Older ones are not spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Version {
+    /// RFC 5246.
+    Tls12,
+    /// RFC 8446.
+    Tls13,
+}
+
+impl TlsOptions {
+    /// Whether the server can be anyone; whoever opens the connection then logs a warning.
+    pub fn verification_is_off(&self) -> bool {
+        self.verify == Verify::Off
+    }
+
+    /// Checks the options and loads the trust store, so that a key that does not match its
+    /// certificate is reported before anything is sent. [`Session::open`] does the same, later.
+    pub fn prepare(&self) -> Result<()> {
+        connector::connector(self).map(drop).map_err(Error::Tls)
+    }
+}
+
+impl Default for TlsOptions {
+    fn default() -> Self {
+        Self {
+            verify: Verify::Full,
+            trust: Trust::System,
+            identity: None,
+            min_version: Some(Version::Tls12),
+            max_version: None,
+            alpn: Vec::new(),
+        }
+    }
+}
+
+impl fmt::Debug for Trust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System => f.write_str("System"),
+            Self::Anchors(anchors) => write!(f, "Anchors({} certificates)", anchors.len()),
+        }
+    }
+}
+
+impl FromStr for Version {
+    type Err = TlsError;
+
+    /// Accepts the names that OpenSSL gives: `TLSv1.2`, `TLSv1.3`.
+    fn from_str(name: &str) -> Result<Self, TlsError> {
+        match name {
+            "TLSv1.2" => Ok(Self::Tls12),
+            "TLSv1.3" => Ok(Self::Tls13),
+            _ => Err(TlsError::Configuration(format!(
+                "{name:?} is not a version of TLS that is spoken here (TLSv1.2, TLSv1.3)"
+            ))),
+        }
+    }
+}
+
+/// An established TLS session.
+pub struct Session {
+    stream: TlsStream<Pipe>,
+    /// Plaintext that OpenSSL did not take because the server (of TLS 1.2) had asked for a
+    /// renegotiation, during which no data may be sent. Empty otherwise.
+    backlog: Vec<u8>,
+    /// The error that ended the session.
+    failure: Option<Failure>,
+    /// Whether a client certificate was given, for the text of errors.
+    has_identity: bool,
+}
+
+impl Session {
+    /// Does the TLS handshake.
+    ///
+    /// `exchange(ciphertext, &mut received)` sends all of `ciphertext` (which is empty if only
+    /// input is needed) and then appends at least one received byte, or nothing at the end of the
+    /// stream. Its errors (deadline, signal, I/O) are returned untouched.
+    ///
+    /// The last flight of the handshake is left in the outgoing ciphertext: nothing is to be waited
+    /// for after it, and it travels with the first data.
+    pub fn open(
+        options: &TlsOptions,
+        server_name: &str,
+        exchange: &mut dyn FnMut(&[u8], &mut Vec<u8>) -> Result<()>,
+    ) -> Result<Self> {
+        let server_name = checked_server_name(server_name).map_err(Error::Tls)?;
+        let connector = connector::connector(options).map_err(Error::Tls)?;
+        let mut outgoing = Vec::new();
+        let mut received = Vec::new();
+        let mut attempt = connector.connect(server_name, Pipe::default());
+        let stream = loop {
+            attempt = match attempt {
+                Ok(stream) => break stream,
+                Err(HandshakeError::Failure(error)) => {
+                    let error = failure::of_handshake(&error, options, server_name);
+                    return Err(Error::Tls(error));
+                }
+                Err(HandshakeError::WouldBlock(mut handshake)) => {
+                    outgoing.clear();
+                    received.clear();
+                    handshake.get_mut().take_outgoing(&mut outgoing);
+                    exchange(&outgoing, &mut received)?;
+                    if received.is_empty() {
+                        handshake.get_mut().receive_eof();
+                    } else {
+                        handshake.get_mut().receive(&received);
+                    }
+                    handshake.handshake()
+                }
+            };
+        };
+        check_alpn(&stream, options).map_err(Error::Tls)?;
+        Ok(Self {
+            stream,
+            backlog: Vec::new(),
+            failure: None,
+            has_identity: options.identity.is_some(),
+        })
+    }
+
+    /// Takes bytes that came from the socket.
+    pub fn receive(&mut self, ciphertext: &[u8]) {
+        self.stream.get_mut().receive(ciphertext);
+    }
+
+    /// Takes note that nothing more comes from the socket.
+    pub fn receive_eof(&mut self) {
+        self.stream.get_mut().receive_eof();
+    }
+
+    /// Decrypts as much as there is into the spare capacity of `into`, of which at least one byte
+    /// must be free; the vector is never grown.
+    ///
+    /// `Ok(0)` is the end of the stream, announced (`close_notify`) or not; an error of kind
+    /// `WouldBlock` says that more ciphertext is needed.
+    pub fn read(&mut self, into: &mut Vec<u8>) -> io::Result<usize> {
+        let start = into.len();
+        if start == into.capacity() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "no room to decrypt into",
+            ));
+        }
+        let stop = loop {
+            if let Some(failure) = &self.failure {
+                break Err(failure.to_io_error());
+            }
+            let filled = into.len();
+            let spare = into.capacity() - filled;
+            // The plaintext that can come of one call is known beforehand, so that no more of the
+            // destination is initialized than is then written to.
+            let pending = self.stream.buffered_read_size().unwrap_or(0);
+            let window = self.stream.get_ref().next_record_at_most().max(pending);
+            if spare == 0 {
+                break Ok(());
+            }
+            if window == 0 {
+                break Err(io::ErrorKind::WouldBlock.into());
+            }
+            into.resize(filled + window.min(spare), 0);
+            let outcome = self.stream.read(&mut into[filled..]);
+            into.truncate(filled + outcome.as_ref().map_or(0, |length| *length));
+            match outcome {
+                Ok(0) => break Ok(()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break Err(error),
+                Err(error) => match self.fail(error) {
+                    // The end without `close_notify` is still the end. Whether the peer meant it
+                    // is for WebSocket to judge, which has a closing handshake of its own.
+                    Failure::EndOfStream => break Ok(()),
+                    failure => break Err(failure.to_io_error()),
+                },
+            }
+        };
+        self.send_backlog();
+        match into.len() - start {
+            0 => stop.map(|()| 0),
+            // A stop that came after some data is met again by the next call.
+            length => Ok(length),
+        }
+    }
+
+    /// Encrypts all of `plaintext`.
+    ///
+    /// An error of kind `WouldBlock` says that nothing was taken because the server has asked for
+    /// a renegotiation (TLS 1.2) and much is waiting for its end; it ends inside a later `read`.
+    pub fn write(&mut self, plaintext: &[u8]) -> io::Result<()> {
+        if let Some(failure) = &self.failure {
+            return Err(failure.to_io_error());
+        }
+        if self.backlog.len() > BACKLOG_LIMIT {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.stream.get_mut().reserve_outgoing(plaintext.len());
+        let taken = if self.backlog.is_empty() {
+            self.encrypt(plaintext)?
+        } else {
+            0
+        };
+        self.backlog.extend_from_slice(&plaintext[taken..]);
+        Ok(())
+    }
+
+    /// Whether ciphertext waits to be sent.
+    pub fn has_outgoing(&self) -> bool {
+        self.stream.get_ref().has_outgoing()
+    }
+
+    /// Moves the ciphertext to be sent to the end of `into`.
+    pub fn take_outgoing(&mut self, into: &mut Vec<u8>) {
+        self.stream.get_mut().take_outgoing(into);
+    }
+
+    /// Announces the end of what we send, if the session still works.
+    pub fn close_notify(&mut self) {
+        if self.failure.is_none() {
+            // A session that cannot say goodbye any more is closed all the same.
+            self.stream.shutdown().ok();
+        }
+    }
+
+    /// Encrypts up to all of `plaintext` and returns how much of it was taken.
+    fn encrypt(&mut self, plaintext: &[u8]) -> io::Result<usize> {
+        let mut taken = 0;
+        while taken < plaintext.len() {
+            // OpenSSL takes one record (16 KiB) at a time.
+            match self.stream.write(&plaintext[taken..]) {
+                Ok(length) => taken += length,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(self.fail(error).to_io_error()),
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Encrypts what had to wait for the end of a renegotiation.
+    fn send_backlog(&mut self) {
+        if self.backlog.is_empty() || self.failure.is_some() {
+            return;
+        }
+        let mut backlog = std::mem::take(&mut self.backlog);
+        // A failure is kept, and met by the next call.
+        if let Ok(taken) = self.encrypt(&backlog) {
+            backlog.drain(..taken);
+            self.backlog = backlog;
+        }
+    }
+
+    fn fail(&mut self, error: io::Error) -> Failure {
+        let failure = failure::of_session(error, self.has_identity);
+        if failure != Failure::EndOfStream {
+            self.failure = Some(failure.clone());
+        }
+        failure
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("pipe", self.stream.get_ref())
+            .field("backlog", &self.backlog.len())
+            .field("failure", &self.failure)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Brings a server's name into the form that certificates carry: an address without brackets and
+/// zone, a name without the dot of the root.
+fn checked_server_name(name: &str) -> Result<&str, TlsError> {
+    let bare = name
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(name);
+    if let Some((address, _zone)) = bare.split_once('%')
+        && address.parse::<IpAddr>().is_ok()
+    {
+        return Ok(address);
+    }
+    let bare = bare.strip_suffix('.').unwrap_or(bare);
+    if bare.is_empty() || bare.bytes().any(|byte| !byte.is_ascii_graphic()) {
+        return Err(TlsError::Configuration(format!(
+            "{name:?} cannot be the name of a TLS server"
+        )));
+    }
+    Ok(bare)
+}
+
+/// Refuses a server that answers in a protocol that was not offered.
+fn check_alpn(stream: &TlsStream<Pipe>, options: &TlsOptions) -> Result<(), TlsError> {
+    match stream.negotiated_alpn() {
+        Ok(Some(chosen)) if !options.alpn.iter().any(|name| *name.as_bytes() == *chosen) => {
+            Err(TlsError::Protocol(format!(
+                "the server chose the protocol {:?} (ALPN), which was not offered",
+                String::from_utf8_lossy(&chosen)
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// How much plaintext may wait for the end of a renegotiation before `write` refuses more.
+const BACKLOG_LIMIT: usize = 1 << 20;

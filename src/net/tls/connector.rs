@@ -1,0 +1,153 @@
+//! Connectors: the options and the trust store in OpenSSL's form, built once and kept.
+//!
+//! Building one parses the system's certificate authorities, which takes 40 to 140 ms. The cache's
+//! lock guards only the list; whoever needs a connector that is being built by another thread
+//! waits for that one alone.
+
+use std::{
+    process,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
+
+use native_tls::{Certificate, Protocol, TlsConnector};
+
+use super::{TlsOptions, Trust, Verify, Version};
+use crate::error::{Result, TlsError};
+
+/// The connector for these options, from the cache or new.
+pub(super) fn connector(options: &TlsOptions) -> Result<TlsConnector, TlsError> {
+    let entry = cached(options);
+    let outcome = entry.outcome.get_or_init(|| build(options)).clone();
+    if outcome.is_err() {
+        // Files may be put right while the process runs.
+        forget(&entry);
+    }
+    outcome
+}
+
+struct Entry {
+    options: TlsOptions,
+    /// The process that is building or has built it. After a fork, the child has the list but not
+    /// the thread that was building, and would wait for it for ever.
+    process: u32,
+    outcome: OnceLock<Result<TlsConnector, TlsError>>,
+}
+
+fn cached(options: &TlsOptions) -> Arc<Entry> {
+    let process = process::id();
+    let mut cache = CACHE.lock().unwrap_or_else(PoisonError::into_inner);
+    cache.retain(|entry| entry.process == process || entry.outcome.get().is_some());
+    let entry = match cache.iter().position(|entry| entry.options == *options) {
+        Some(index) => cache.remove(index),
+        None => Arc::new(Entry {
+            options: options.clone(),
+            process,
+            outcome: OnceLock::new(),
+        }),
+    };
+    // The most recently used entry comes last.
+    if cache.len() >= CACHED_AT_MOST {
+        cache.remove(0);
+    }
+    cache.push(Arc::clone(&entry));
+    entry
+}
+
+fn forget(entry: &Arc<Entry>) {
+    CACHE
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .retain(|other| !Arc::ptr_eq(other, entry));
+}
+
+fn build(options: &TlsOptions) -> Result<TlsConnector, TlsError> {
+    if let Some(name) = options.alpn.iter().find(|name| *name != "http/1.1") {
+        return Err(TlsError::Configuration(format!(
+            "the protocol {name:?} cannot be offered (ALPN): WebSocket connections are opened \
+             with HTTP/1.1, and the server may choose any protocol that is offered; \
+             offer [\"http/1.1\"] or nothing"
+        )));
+    }
+    if let (Some(min), Some(max)) = (options.min_version, options.max_version)
+        && min > max
+    {
+        return Err(TlsError::Configuration(
+            "the minimum version of TLS is above the maximum version".into(),
+        ));
+    }
+    let mut builder = TlsConnector::builder();
+    builder
+        .min_protocol_version(options.min_version.map(protocol))
+        .max_protocol_version(options.max_version.map(protocol))
+        .danger_accept_invalid_certs(options.verify == Verify::Off)
+        .danger_accept_invalid_hostnames(options.verify != Verify::Full);
+    if let Trust::Anchors(anchors) = &options.trust {
+        builder.disable_built_in_roots(true);
+        for anchor in anchors {
+            let anchor = Certificate::from_der(anchor).map_err(|error| {
+                TlsError::Configuration(format!("a trust anchor is not a certificate: {error}"))
+            })?;
+            builder.add_root_certificate(anchor);
+        }
+    }
+    if let Some(identity) = &options.identity {
+        builder.identity(identity.parse()?);
+    }
+    let alpn: Vec<&str> = options.alpn.iter().map(String::as_str).collect();
+    builder.request_alpns(&alpn);
+    builder
+        .build()
+        .map_err(|error| TlsError::Configuration(format!("TLS cannot be set up: {error}")))
+}
+
+fn protocol(version: Version) -> Protocol {
+    match version {
+        Version::Tls12 => Protocol::Tlsv12,
+        Version::Tls13 => Protocol::Tlsv13,
+    }
+}
+
+/// Oldest use first.
+static CACHE: Mutex<Vec<Arc<Entry>>> = Mutex::new(Vec::new());
+
+/// A trust store of the system takes about a megabyte. Programs use one or two sets of options.
+const CACHED_AT_MOST: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cache_is_bounded_and_keeps_what_is_used() {
+        let used = TlsOptions {
+            max_version: Some(Version::Tls13),
+            trust: Trust::Anchors(Vec::new()),
+            ..TlsOptions::default()
+        };
+        let first = cached(&used);
+        for count in 0..2 * CACHED_AT_MOST {
+            let other = TlsOptions {
+                alpn: vec![format!("other {count}")],
+                ..TlsOptions::default()
+            };
+            forget(&cached(&other));
+            cached(&other);
+            assert!(Arc::ptr_eq(&first, &cached(&used)));
+            assert!(CACHE.lock().unwrap().len() <= CACHED_AT_MOST);
+        }
+    }
+
+    #[test]
+    fn a_refused_configuration_is_not_kept() {
+        let refused = TlsOptions {
+            alpn: vec!["h2".into(), "http/1.1".into()],
+            ..TlsOptions::default()
+        };
+        assert!(matches!(
+            connector(&refused),
+            Err(TlsError::Configuration(text)) if text.contains("\"h2\"")
+        ));
+        let cache = CACHE.lock().unwrap();
+        assert!(cache.iter().all(|entry| entry.options != refused));
+    }
+}

@@ -1,0 +1,168 @@
+//! Opening a connection: name, TCP, TLS and the opening handshake, under one deadline.
+
+use std::{io, time::Instant};
+
+use crate::{
+    deadline::Wait,
+    error::{Error, Phase, Result},
+    net::{
+        dial::dial,
+        stream::{Halt, Patience, Stream},
+    },
+    options::ConnectOptions,
+    protocol::handshake::{HandshakeError, MAX_BODY, MAX_HEAD, Request, Response},
+};
+
+/// A stream on which the opening handshake has succeeded.
+#[derive(Debug)]
+pub struct Established {
+    /// The stream.
+    pub stream: Stream,
+    /// The subprotocol agreed upon.
+    pub subprotocol: Option<String>,
+    /// What came after the response: the first frames.
+    pub arrived: Vec<u8>,
+}
+
+/// Connects to the server and performs the opening handshake in the calling thread.
+///
+/// Whatever fails, nothing is left behind.
+pub fn open(options: &ConnectOptions, id: u64, wait: &Wait<'_>) -> Result<Established> {
+    let uri = &options.uri;
+    let started = Instant::now();
+    log::debug!(target: CLIENT, id; "connecting to {uri}");
+    let socket = dial(&uri.host, uri.port, wait)?;
+    let stream = if uri.secure {
+        if options.tls.verification_is_off() {
+            log::warn!(
+                target: TLS, id;
+                "the certificate of {} is not verified: anyone can read and change what is sent",
+                uri.authority
+            );
+        }
+        let stream = Stream::secure(socket, &options.tls, options.tls_name(), wait)?;
+        log::debug!(target: TLS, id; "TLS handshake with {} succeeded", options.tls_name());
+        stream
+    } else {
+        Stream::plain(socket)
+    };
+    let request = Request::new(uri, &options.request);
+    log::debug!(
+        target: HANDSHAKE, id;
+        "sending opening handshake request for {uri} with headers {}",
+        names(&request.headers)
+    );
+    let mut exchange = Exchange {
+        stream: &stream,
+        wait,
+        received: Vec::new(),
+        ciphertext: Vec::new(),
+    };
+    exchange.send(request.encode())?;
+    let response = exchange.response()?;
+    log::debug!(
+        target: HANDSHAKE, id;
+        "received response {} {} with headers {}",
+        response.status,
+        response.reason,
+        names(&response.headers)
+    );
+    let subprotocol = request.accept(&response).map_err(handshake)?;
+    let arrived = exchange.received;
+    log::debug!(
+        target: CLIENT, id;
+        "connected to {uri} in {:.1} ms",
+        started.elapsed().as_secs_f64() * 1e3
+    );
+    Ok(Established {
+        stream,
+        subprotocol,
+        arrived,
+    })
+}
+
+/// The exchange of request and response on a stream.
+struct Exchange<'a> {
+    stream: &'a Stream,
+    wait: &'a Wait<'a>,
+    received: Vec<u8>,
+    ciphertext: Vec<u8>,
+}
+
+impl Exchange<'_> {
+    fn send(&mut self, mut request: Vec<u8>) -> Result<()> {
+        let mut wire = Vec::new();
+        self.stream.seal(&mut request, &mut wire).map_err(failed)?;
+        let mut rest = &wire[..];
+        while !rest.is_empty() {
+            let sent = self.stream.send(rest, self.patience()).map_err(failed)?;
+            rest = &rest[sent..];
+        }
+        Ok(())
+    }
+
+    /// Receives the response, with its body if it is a refusal. What comes after it stays in
+    /// `received`.
+    fn response(&mut self) -> Result<Response> {
+        let (mut response, len) = loop {
+            if let Some(parsed) = Response::parse(&self.received).map_err(handshake)? {
+                break parsed;
+            }
+            if self.receive()? == 0 {
+                return Err(handshake(HandshakeError::Eof));
+            }
+        };
+        self.received.drain(..len);
+        if response.status != 101 {
+            let wanted = response.body_len().unwrap_or(MAX_BODY);
+            while self.received.len() < wanted {
+                match self.receive() {
+                    Ok(0) => break,
+                    Ok(_) => {}
+                    // The status is what matters; a body that does not come is done without.
+                    Err(Error::Timeout { .. } | Error::Io { .. }) => break,
+                    Err(error) => return Err(error),
+                }
+            }
+            self.received.truncate(wanted);
+            response.body = std::mem::take(&mut self.received);
+        }
+        Ok(response)
+    }
+
+    fn receive(&mut self) -> Result<usize> {
+        self.received.reserve(MAX_HEAD / 16);
+        let patience = Patience::Until(self.wait, Phase::OpeningHandshake);
+        self.stream
+            .read(&mut self.received, &mut self.ciphertext, patience)
+            .map_err(failed)
+    }
+
+    fn patience(&self) -> Patience<'_> {
+        Patience::Until(self.wait, Phase::OpeningHandshake)
+    }
+}
+
+fn failed(halt: Halt) -> Error {
+    match halt {
+        Halt::Stopped(error) => error,
+        Halt::Failed(error) => Error::io("complete the opening handshake", error),
+        Halt::WouldBlock => {
+            Error::io("complete the opening handshake", io::ErrorKind::WouldBlock.into())
+        }
+    }
+}
+
+fn handshake(error: HandshakeError) -> Error {
+    Error::Handshake(Box::new(error))
+}
+
+/// The names of headers. Their values may be credentials.
+fn names(headers: &[(String, String)]) -> String {
+    let names: Vec<&str> = headers.iter().map(|(name, _)| name.as_str()).collect();
+    names.join(", ")
+}
+
+const CLIENT: &str = "websocket_rs::client";
+const HANDSHAKE: &str = "websocket_rs::handshake";
+const TLS: &str = "websocket_rs::tls";

@@ -1,0 +1,61 @@
+//! What a connection is opened with, checked before any I/O.
+
+use std::time::Duration;
+
+use crate::{
+    error::Result,
+    net::tls::TlsOptions,
+    protocol::{handshake::RequestOptions, uri::Uri},
+};
+
+/// Everything that opening and running a connection depends on.
+#[derive(Debug, Clone)]
+pub struct ConnectOptions {
+    /// Where to connect to.
+    pub uri: Uri,
+    /// What goes into the opening handshake.
+    pub request: RequestOptions,
+    /// How TLS is done, if the URI is `wss`.
+    pub tls: TlsOptions,
+    /// The name to ask for and verify in TLS, where it is not the URI's host.
+    pub server_hostname: Option<String>,
+    /// For resolving, connecting, TLS and the opening handshake together. `None` is no limit.
+    pub connect_timeout: Option<Duration>,
+    /// For the closing handshake and the end of TCP together. `None` is no limit.
+    pub close_timeout: Option<Duration>,
+    /// The largest message accepted, in bytes.
+    pub max_size: usize,
+    /// So many bytes of received messages may wait to be taken before reading stops.
+    pub inbox_limit: usize,
+    /// So many bytes of frames may wait to be written before senders wait.
+    pub write_limit: usize,
+}
+
+impl ConnectOptions {
+    /// The defaults for this URI.
+    pub fn new(uri: &str) -> Result<Self> {
+        Ok(Self {
+            uri: Uri::parse(uri)?,
+            request: RequestOptions::default(),
+            tls: TlsOptions::default(),
+            server_hostname: None,
+            connect_timeout: Some(Duration::from_secs(30)),
+            close_timeout: Some(Duration::from_secs(10)),
+            max_size: MAX_SIZE,
+            inbox_limit: INBOX_LIMIT,
+            write_limit: WRITE_LIMIT,
+        })
+    }
+
+    /// The name that TLS asks for and verifies.
+    pub fn tls_name(&self) -> &str {
+        self.server_hostname.as_deref().unwrap_or(&self.uri.host)
+    }
+}
+
+/// The default of `max_size`: 128 MiB.
+pub const MAX_SIZE: usize = 128 << 20;
+/// The default of `inbox_limit`: 16 MiB.
+pub const INBOX_LIMIT: usize = 16 << 20;
+/// The default of `write_limit`: 64 KiB.
+pub const WRITE_LIMIT: usize = 64 << 10;

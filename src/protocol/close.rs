@@ -1,0 +1,388 @@
+//! The closing handshake (RFC 6455, section 7) as a state machine.
+//!
+//! It knows which Close frames went which way, in which order, and why the connection failed if
+//! it did. It does not know how frames travel. Invariants: at most one Close frame is sent and
+//! one received; the first failure is the one that is remembered; nothing leaves `Closed`.
+
+use std::{fmt, io, sync::Arc};
+
+/// Normal closure; the purpose of the connection has been fulfilled.
+pub const NORMAL: u16 = 1000;
+/// The endpoint goes away, such as a program that exits.
+pub const GOING_AWAY: u16 = 1001;
+/// The peer broke the protocol.
+pub const PROTOCOL_ERROR: u16 = 1002;
+/// Stands for a Close frame without a code. Never sent.
+pub const NO_STATUS: u16 = 1005;
+/// A text message was not UTF-8.
+pub const INVALID_DATA: u16 = 1007;
+/// A message was larger than the limit.
+pub const TOO_BIG: u16 = 1009;
+
+/// The life of a connection, as `websockets` numbers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum State {
+    /// Messages flow.
+    Open = 1,
+    /// A Close frame was sent or received; the connection is about to end.
+    Closing = 2,
+    /// Nothing more will be sent or received.
+    Closed = 3,
+}
+
+/// The content of a Close frame. A frame without a code has the code [`NO_STATUS`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CloseFrame {
+    /// The close code (RFC 6455, section 7.4).
+    pub code: u16,
+    /// The close reason.
+    pub reason: String,
+}
+
+/// Why a connection failed.
+#[derive(Debug, Clone)]
+pub enum Cause {
+    /// The peer broke a rule of the protocol; the text names it.
+    Protocol(String),
+    /// A text message was not valid UTF-8.
+    InvalidData(String),
+    /// A message was larger than the limit, in bytes.
+    TooBig {
+        /// The size that was announced.
+        size: u64,
+        /// The limit.
+        limit: usize,
+        /// What had been received of the message before.
+        current: usize,
+    },
+    /// The stream ended without a Close frame.
+    Eof,
+    /// A system call or TLS failed.
+    Io(Arc<io::Error>),
+}
+
+/// How a connection ended, for whoever asks afterwards.
+#[derive(Debug, Clone, Default)]
+pub struct Closure {
+    /// The Close frame received, if any.
+    pub rcvd: Option<CloseFrame>,
+    /// The Close frame sent, if any.
+    pub sent: Option<CloseFrame>,
+    /// Whether the peer's came first; `None` unless both exist.
+    pub rcvd_then_sent: Option<bool>,
+    /// What failed, if the connection did not end by agreement.
+    pub cause: Option<Cause>,
+    /// Set where the program itself closed the connection and the peer has not answered yet.
+    pub by_us: bool,
+}
+
+/// The closing handshake of one connection.
+#[derive(Debug, Default)]
+pub struct Closing {
+    closure: Closure,
+    ended: bool,
+}
+
+impl Closing {
+    /// Where the connection stands.
+    pub fn state(&self) -> State {
+        if self.ended {
+            State::Closed
+        } else if self.closure.sent.is_some()
+            || self.closure.rcvd.is_some()
+            || self.closure.cause.is_some()
+        {
+            State::Closing
+        } else {
+            State::Open
+        }
+    }
+
+    /// The program closes. Returns the frame to send, or `None` if closing is under way already.
+    pub fn begin(&mut self, frame: CloseFrame) -> Option<CloseFrame> {
+        if self.state() != State::Open {
+            return None;
+        }
+        self.closure.by_us = true;
+        self.closure.sent = Some(frame.clone());
+        Some(frame)
+    }
+
+    /// The peer's Close frame arrived. Returns the answer to send, if one is due.
+    ///
+    /// The answer echoes the code (section 5.5.1), or has none if there was none.
+    pub fn receive(&mut self, frame: CloseFrame) -> Option<CloseFrame> {
+        if self.ended || self.closure.rcvd.is_some() || self.closure.cause.is_some() {
+            return None;
+        }
+        self.closure.rcvd = Some(frame.clone());
+        self.closure.rcvd_then_sent = Some(self.closure.sent.is_none());
+        if self.closure.sent.is_some() {
+            return None;
+        }
+        self.closure.sent = Some(frame.clone());
+        Some(frame)
+    }
+
+    /// Fails the connection (section 7.1.7). Returns the Close frame to send, if one is due.
+    pub fn fail(&mut self, cause: Cause) -> Option<CloseFrame> {
+        if self.ended || self.closure.cause.is_some() {
+            return None;
+        }
+        let frame = cause.close_frame();
+        self.closure.cause = Some(cause);
+        if self.closure.sent.is_some() {
+            return None;
+        }
+        self.closure.sent.clone_from(&frame);
+        if frame.is_some() && self.closure.rcvd.is_some() {
+            self.closure.rcvd_then_sent = Some(true);
+        }
+        frame
+    }
+
+    /// The TCP connection has ended.
+    ///
+    /// If no Close frame had come, that itself is the failure (code 1006).
+    pub fn end(&mut self, cause: Option<Cause>) {
+        if self.ended {
+            return;
+        }
+        self.ended = true;
+        if self.closure.rcvd.is_none() {
+            self.closure.by_us = false;
+        }
+        if self.closure.rcvd.is_none() && self.closure.cause.is_none() {
+            self.closure.cause = cause;
+        }
+    }
+
+    /// How the connection ended, or is ending.
+    pub fn closure(&self) -> &Closure {
+        &self.closure
+    }
+
+    /// Whether both Close frames have passed.
+    pub fn agreed(&self) -> bool {
+        self.closure.rcvd.is_some() && self.closure.sent.is_some()
+    }
+}
+
+impl Closure {
+    /// Whether the connection was closed normally: both frames, each with an ordinary code.
+    ///
+    /// A connection that this program has closed itself counts as closed normally while the
+    /// peer's answer is still outstanding.
+    pub fn is_ok(&self) -> bool {
+        let ordinary =
+            |frame: &CloseFrame| matches!(frame.code, NORMAL | GOING_AWAY | NO_STATUS);
+        match (&self.rcvd, &self.sent) {
+            (Some(rcvd), Some(sent)) => ordinary(rcvd) && ordinary(sent),
+            (None, Some(sent)) => self.by_us && self.cause.is_none() && ordinary(sent),
+            _ => false,
+        }
+    }
+}
+
+impl Cause {
+    /// The Close frame that tells the peer (section 7.4.1); none where no peer would read it.
+    fn close_frame(&self) -> Option<CloseFrame> {
+        let (code, reason) = match self {
+            Self::Protocol(reason) => (PROTOCOL_ERROR, reason.clone()),
+            Self::InvalidData(reason) => (INVALID_DATA, reason.clone()),
+            Self::TooBig { .. } => (TOO_BIG, self.to_string()),
+            Self::Eof | Self::Io(_) => return None,
+        };
+        Some(CloseFrame { code, reason })
+    }
+}
+
+impl CloseFrame {
+    /// A frame with this code and reason, or the rule that they break.
+    pub fn new(code: u16, reason: &str) -> Result<Self, String> {
+        if !is_sendable(code) {
+            return Err(format!(
+                "close code {code} may not be sent: use 1000 to 1003, 1007 to 1014 or 3000 to 4999"
+            ));
+        }
+        if reason.len() > MAX_REASON {
+            return Err(format!(
+                "close reason is {} bytes long in UTF-8; at most {MAX_REASON} fit into a frame",
+                reason.len()
+            ));
+        }
+        Ok(Self {
+            code,
+            reason: reason.to_owned(),
+        })
+    }
+
+    /// Reads the payload of a Close frame (section 5.5.1), or names the rule that it breaks.
+    pub fn parse(payload: &[u8]) -> Result<Self, Cause> {
+        let (code, reason) = match payload {
+            [] => (NO_STATUS, &[][..]),
+            [_] => return Err(Cause::Protocol("close frame with one byte".to_owned())),
+            [high, low, reason @ ..] => (u16::from_be_bytes([*high, *low]), reason),
+        };
+        if !payload.is_empty() && !is_sendable(code) {
+            return Err(Cause::Protocol(format!("invalid close code {code}")));
+        }
+        let reason = std::str::from_utf8(reason)
+            .map_err(|error| Cause::InvalidData(format!("close reason: {error}")))?;
+        Ok(Self {
+            code,
+            reason: reason.to_owned(),
+        })
+    }
+
+    /// The payload of the frame.
+    pub fn payload(&self) -> Vec<u8> {
+        if self.code == NO_STATUS {
+            return Vec::new();
+        }
+        let mut payload = self.code.to_be_bytes().to_vec();
+        payload.extend_from_slice(self.reason.as_bytes());
+        payload
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Protocol(text) | Self::InvalidData(text) => f.write_str(text),
+            Self::TooBig {
+                size,
+                limit,
+                current: 0,
+            } => write!(f, "frame with {size} bytes exceeds limit of {limit} bytes"),
+            Self::TooBig {
+                size,
+                limit,
+                current,
+            } => write!(
+                f,
+                "frame with {size} bytes after reading {current} bytes exceeds limit of {limit} bytes"
+            ),
+            Self::Eof => f.write_str("stream ended without a close frame"),
+            Self::Io(error) => error.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for CloseFrame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?}", self.code, self.reason)
+    }
+}
+
+impl fmt::Display for Closure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.rcvd, &self.sent) {
+            (None, None) => f.write_str("no close frame received or sent"),
+            (None, Some(sent)) => write!(f, "sent {sent}; no close frame received"),
+            (Some(rcvd), None) => write!(f, "received {rcvd}; no close frame sent"),
+            (Some(rcvd), Some(sent)) if self.rcvd_then_sent == Some(true) => {
+                write!(f, "received {rcvd}; then sent {sent}")
+            }
+            (Some(rcvd), Some(sent)) => write!(f, "sent {sent}; then received {rcvd}"),
+        }
+    }
+}
+
+/// Whether a close code may stand in a frame (RFC 6455, section 7.4, and the IANA registry).
+fn is_sendable(code: u16) -> bool {
+    matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
+}
+
+/// A control frame holds 125 bytes, of which the code takes two.
+const MAX_REASON: usize = 123;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(code: u16) -> CloseFrame {
+        CloseFrame {
+            code,
+            reason: String::new(),
+        }
+    }
+
+    #[test]
+    fn answer_echoes_the_code_received() {
+        let mut closing = Closing::default();
+        assert_eq!(closing.receive(frame(4001)), Some(frame(4001)));
+        assert!(closing.agreed());
+        assert_eq!(closing.closure().rcvd_then_sent, Some(true));
+        assert_eq!(closing.state(), State::Closing);
+    }
+
+    #[test]
+    fn answer_to_our_close_is_not_answered_again() {
+        let mut closing = Closing::default();
+        assert!(closing.begin(frame(NORMAL)).is_some());
+        assert_eq!(closing.receive(frame(NORMAL)), None);
+        assert_eq!(closing.closure().rcvd_then_sent, Some(false));
+        assert!(closing.closure().is_ok());
+    }
+
+    #[test]
+    fn second_close_sends_nothing() {
+        let mut closing = Closing::default();
+        assert!(closing.begin(frame(NORMAL)).is_some());
+        assert_eq!(closing.begin(frame(GOING_AWAY)), None);
+    }
+
+    #[test]
+    fn end_without_close_frame_is_a_failure() {
+        let mut closing = Closing::default();
+        closing.end(Some(Cause::Eof));
+        assert_eq!(closing.state(), State::Closed);
+        assert!(!closing.closure().is_ok());
+        assert!(matches!(closing.closure().cause, Some(Cause::Eof)));
+    }
+
+    #[test]
+    fn first_failure_is_remembered() {
+        let mut closing = Closing::default();
+        let sent = closing.fail(Cause::Protocol("first".to_owned()));
+        assert_eq!(sent.map(|frame| frame.code), Some(PROTOCOL_ERROR));
+        assert_eq!(closing.fail(Cause::Eof), None);
+        assert_eq!(closing.closure().cause.as_ref().map(ToString::to_string), Some("first".into()));
+    }
+
+    #[test]
+    fn codes_of_the_registry_are_accepted_and_the_reserved_refused() {
+        for code in [1000, 1003, 1007, 1014, 3000, 4999] {
+            assert!(CloseFrame::new(code, "").is_ok(), "{code}");
+            assert!(CloseFrame::parse(&code.to_be_bytes()).is_ok(), "{code}");
+        }
+        for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65535] {
+            assert!(CloseFrame::new(code, "").is_err(), "{code}");
+            assert!(CloseFrame::parse(&code.to_be_bytes()).is_err(), "{code}");
+        }
+    }
+
+    #[test]
+    fn reason_is_limited_in_bytes_not_characters() {
+        assert!(CloseFrame::new(1000, &"é".repeat(61)).is_ok());
+        assert!(CloseFrame::new(1000, &"é".repeat(62)).is_err());
+    }
+
+    #[test]
+    fn parse_refuses_one_byte_and_bad_utf8() {
+        assert!(matches!(CloseFrame::parse(&[3]), Err(Cause::Protocol(_))));
+        assert!(matches!(
+            CloseFrame::parse(&[3, 232, 0xff]),
+            Err(Cause::InvalidData(_))
+        ));
+        assert_eq!(CloseFrame::parse(&[]), Ok(frame(NO_STATUS)));
+    }
+
+    impl PartialEq for Cause {
+        fn eq(&self, other: &Self) -> bool {
+            self.to_string() == other.to_string()
+        }
+    }
+}

@@ -1,0 +1,159 @@
+"""Runs one contender in one case for one round, and prints the result as one line of JSON.
+
+Run as a script, by the interpreter of the contender's environment; so it must not need anything
+beyond the standard library, nor know this suite by the name of its package.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib.metadata
+import inspect
+import json
+import os
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from contenders import load_all
+
+# A window has this many messages, or as many as fit in WINDOW_BYTES but at least one: a client
+# that does not read while it sends, and a server that does not read while it writes, would wait
+# for each other for ever once the buffers of the kernel are full.
+WINDOW = 100
+WINDOW_BYTES = 2 * 1024 * 1024
+# Between two reports of the server, so that a client that queues without limit stays small.
+PUSH_BYTES = 16 * 1024 * 1024
+
+
+async def result_of(value: Any) -> Any:
+    """Return what a loop returned, whether the contender is blocking or not."""
+    return await value if inspect.isawaitable(value) else value
+
+
+def expect(actual: object, expected: object) -> None:
+    """Fail the round unless everything has been delivered."""
+    if actual != expected:
+        raise AssertionError(f"delivered {actual!r}, expected {expected!r}")
+
+
+async def request_response(connection: Any, message: bytes, count: int) -> int:
+    """Send one message and wait for its echo, `count` times."""
+    expect(await result_of(connection.round_trips(message, count)), len(message))
+    return count
+
+
+async def pipeline(connection: Any, message: bytes, count: int) -> int:
+    """Send a window of messages and then receive their echoes, `count` times."""
+    window = max(1, min(WINDOW, WINDOW_BYTES // len(message)))
+    for _ in range(count):
+        await result_of(connection.send_many(message, window))
+        expect(await result_of(connection.receive_many(window)), len(message))
+    return count * window
+
+
+async def flood(connection: Any, message: bytes, count: int) -> int:
+    """Receive `count` messages that the server pushes."""
+    await result_of(connection.tell(f"{count} {len(message)}"))
+    expect(await result_of(connection.receive_many(count)), len(message))
+    return count
+
+
+async def push(connection: Any, message: bytes, count: int) -> int:
+    """Send at least `count` messages, and have the server confirm each portion of them."""
+    portion = min(count, max(1, PUSH_BYTES // len(message)))
+    portions = -(-count // portion)
+    for _ in range(portions):
+        await result_of(connection.send_many(message, portion))
+        report = await result_of(connection.ask("report"))
+        expect(report, f"{portion} {portion * len(message)}")
+    return portions * portion
+
+
+# The path of the server and the batch of each case. A batch of `count` returns how many messages
+# (rr: round trips) it was.
+CASES: dict[str, tuple[str, Callable[[Any, bytes, int], Awaitable[int]]]] = {
+    "rr": ("/", request_response),
+    "pipe": ("/", pipeline),
+    "flood": ("/flood", flood),
+    "push": ("/sink", push),
+}
+
+
+async def measure(connection: Any, options: argparse.Namespace) -> dict[str, Any]:
+    """Open, warm up, measure for the given time, close.
+
+    Returns:
+        The number of messages, the seconds they took, and the CPU seconds (user and system, all
+        threads) that this process spent on them.
+    """
+    path, batch = CASES[options.case]
+    message = b"x" * options.size
+    await result_of(connection.open(options.url + path, options.certificate))
+
+    # The warm-up finds the size of a batch that takes a tenth of the round.
+    count = 1
+    while True:
+        started = time.perf_counter()
+        await batch(connection, message, count)
+        took = time.perf_counter() - started
+        if took >= options.seconds / 10:
+            break
+        count *= max(2, min(10, int(options.seconds / 10 / took)))
+
+    messages = 0
+    cpu_started = time.process_time()
+    started = time.perf_counter()
+    elapsed = 0.0
+    while elapsed < options.seconds:
+        messages += await batch(connection, message, count)
+        elapsed = time.perf_counter() - started
+    cpu = time.process_time() - cpu_started
+
+    await result_of(connection.close())
+    return {"messages": messages, "seconds": elapsed, "cpu_seconds": cpu}
+
+
+def run_blocking(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine that never suspends: a blocking client must not meet an event loop."""
+    try:
+        coroutine.send(None)
+    except StopIteration as finished:
+        return finished.value
+    raise AssertionError("a blocking contender suspended")
+
+
+def main() -> None:
+    """Run the round that the command line describes."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("contender")
+    parser.add_argument("face")
+    parser.add_argument("case", choices=CASES)
+    parser.add_argument("size", type=int)
+    parser.add_argument("--url", required=True)
+    parser.add_argument("--certificate")
+    parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--pin", type=int)
+    options = parser.parse_args()
+
+    if options.pin is not None:
+        os.sched_setaffinity(0, {options.pin})
+    module = load_all()[options.contender]
+    versions = {"version": importlib.metadata.version(module.DISTRIBUTION)}
+    if options.face == "sync":
+        result = run_blocking(measure(module.Sync(), options))
+    elif options.face == "asyncio":
+        result = asyncio.run(measure(module.Async(), options))
+    else:
+        import uvloop
+
+        versions["uvloop"] = uvloop.__version__
+        loop = uvloop.new_event_loop()
+        result = loop.run_until_complete(measure(module.Async(), options))
+        loop.close()
+    print(json.dumps(result | versions), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,277 @@
+"""Fixtures shared by all tests.
+
+Three things hold for every test without being asked for:
+
+* it ends: the body of a plain test runs on a daemon thread that is given up when
+  its time is over, and the body of an `async def` test runs under a deadline;
+* it leaks nothing: the connection threads and the descriptors it opened are gone
+  some time after it ended;
+* an `async def` test runs twice, on asyncio's own event loop and on uvloop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import inspect
+import ssl
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from websocket_rs._core import EchoServer
+from websocket_rs.sync_client import connect
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+pytest.register_assert_rewrite("raw_server", "support")
+
+from raw_server import MS, Peer, RawServer, Script  # noqa: E402
+from support import (  # noqa: E402
+    QUICK,
+    Address,
+    Background,
+    connection_threads,
+    descriptors,
+    wait_until,
+)
+
+DEFAULT_TIMEOUT = 25.0
+"""Seconds a test may take unless a timeout marker says otherwise."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker of this suite."""
+    config.addinivalue_line(
+        "markers", "main_thread: run the test on the main thread, for its signals"
+    )
+
+
+# How tests are run.
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run every coroutine test on both kinds of event loop."""
+    if inspect.iscoroutinefunction(metafunc.function):
+        metafunc.fixturenames.append("loop_kind")
+        metafunc.parametrize("loop_kind", ["asyncio", "uvloop"])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool:
+    """Run the body of a test under a deadline, whatever it is blocked in."""
+    marker = pyfuncitem.get_closest_marker("timeout")
+    # A little earlier than pytest-timeout, whose alarm can end the whole run.
+    limit = 0.9 * marker.args[0] if marker else DEFAULT_TIMEOUT
+    names = pyfuncitem._fixtureinfo.argnames
+    arguments = {name: pyfuncitem.funcargs[name] for name in names}
+    function = pyfuncitem.obj
+    if inspect.iscoroutinefunction(function):
+        kind = pyfuncitem.callspec.params["loop_kind"]
+        Background(run_on_loop, kind, function, arguments, limit).result(limit + 2)
+    elif pyfuncitem.get_closest_marker("main_thread"):
+        function(**arguments)
+    else:
+        Background(function, **arguments).result(limit)
+    return True
+
+
+def new_event_loop(kind: str) -> asyncio.AbstractEventLoop:
+    """Return a new event loop of that kind."""
+    if kind == "uvloop":
+        return pytest.importorskip("uvloop").new_event_loop()
+    return asyncio.SelectorEventLoop()
+
+
+def run_on_loop(
+    kind: str, function: Callable[..., Any], arguments: dict[str, Any], limit: float
+) -> None:
+    """Run a coroutine function on a loop of its own, as asyncio.run does."""
+    loop = new_event_loop(kind)
+    try:
+        asyncio.set_event_loop(loop)
+        loop.run_until_complete(asyncio.wait_for(function(**arguments), limit))
+    finally:
+        with contextlib.suppress(RuntimeError):
+            pending = asyncio.all_tasks(loop)
+            for task in pending:
+                task.cancel()
+            loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.run_until_complete(loop.shutdown_default_executor())
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+@pytest.fixture(scope="session")
+def warm_up(echo_server: EchoServer, tls_echo_server: EchoServer) -> None:
+    """Open what the process opens once, before descriptors are compared."""
+    with connect(echo_server.url, **QUICK) as ws:
+        ws.send("x")
+        ws.recv()
+
+
+@pytest.fixture(autouse=True)
+def no_leaks(warm_up: None) -> Iterator[None]:
+    """Connection threads and descriptors return to what they were before."""
+    threads, files = connection_threads(), descriptors()
+    yield
+    gc.collect()
+
+    def settled() -> bool:
+        return (
+            len(connection_threads()) <= len(threads)
+            and len(descriptors()) <= len(files)
+        )  # fmt: skip
+
+    try:
+        wait_until(settled, "nothing is left", 3000 * MS)
+    except AssertionError:
+        left = {k: v for k, v in descriptors().items() if files.get(k) != v}
+        named = [v for k, v in connection_threads().items() if k not in threads]
+        pytest.fail(f"left behind: threads {named}, descriptors {left}", pytrace=False)
+
+
+# Peers.
+
+
+@pytest.fixture(scope="session")
+def echo_server() -> Iterator[EchoServer]:
+    """The embedded echo server."""
+    with EchoServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def tls_echo_server() -> Iterator[EchoServer]:
+    """The embedded echo server over TLS."""
+    with EchoServer(tls=True) as server:
+        yield server
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """An authority made for this run, and what it has certified.
+
+    Attributes:
+        ca_file: Path of the authority's certificate, PEM.
+        cert_file: Path of the server's certificate chain, PEM.
+        key_file: Path of the server's private key, PEM.
+        client_cert: Path of a client's certificate chain, PEM.
+        client_key: Path of that client's private key, PEM.
+    """
+
+    ca: trustme.CA
+    ca_file: str
+    cert_file: str
+    key_file: str
+    client_cert: str
+    client_key: str
+
+    def server_context(self, *, ask_client: bool = False) -> ssl.SSLContext:
+        """Return the context of a server that is called localhost or 127.0.0.1."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.cert_file, self.key_file)
+        if ask_client:
+            context.load_verify_locations(self.ca_file)
+            context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+    def context_for(self, *names: str) -> ssl.SSLContext:
+        """Return the context of a server with other names."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.ca.issue_cert(*names).configure_cert(context)
+        return context
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Certificates for the server and for a client, and their authority."""
+    folder = tmp_path_factory.mktemp("certificates")
+    ca = trustme.CA()
+
+    def write(name: str, *blobs: trustme.Blob) -> str:
+        path = folder / name
+        path.write_bytes(b"".join(blob.bytes() for blob in blobs))
+        return str(path)
+
+    server = ca.issue_cert("localhost", "127.0.0.1")
+    client = ca.issue_cert("client@example.test")
+    return Certificates(
+        ca=ca,
+        ca_file=write("ca.pem", ca.cert_pem),
+        cert_file=write("server.pem", *server.cert_chain_pems),
+        key_file=write("server-key.pem", server.private_key_pem),
+        client_cert=write("client.pem", *client.cert_chain_pems),
+        client_key=write("client-key.pem", client.private_key_pem),
+    )
+
+
+@pytest.fixture(params=["ws", "wss"])
+def echo(request: pytest.FixtureRequest, tmp_path: Path) -> Address:
+    """The embedded echo server, once in the clear and once over TLS."""
+    if request.param == "ws":
+        return Address(request.getfixturevalue("echo_server").url, dict(QUICK))
+    return tls_address(request.getfixturevalue("tls_echo_server"), tmp_path)
+
+
+def tls_address(server: EchoServer, folder: Path) -> Address:
+    """Return how to reach an embedded TLS server, trusting its certificate."""
+    ca_file = folder / "echo-server.pem"
+    ca_file.write_text(server.certificate)
+    return Address(server.url, {**QUICK, "ca_file": str(ca_file)})
+
+
+RawServerFactory = Callable[..., RawServer]
+
+
+@pytest.fixture
+def raw_server() -> Iterator[RawServerFactory]:
+    """Start servers that follow a script; an error in a script fails the test."""
+    servers: list[RawServer] = []
+
+    def start(script: Script, **options: Any) -> RawServer:
+        servers.append(RawServer(script, **options))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture(params=["ws", "wss"])
+def scripted(
+    request: pytest.FixtureRequest,
+    raw_server: RawServerFactory,
+    certificates: Certificates,
+) -> Callable[[Script], Address]:
+    """Start scripted peers, once in the clear and once over TLS."""
+
+    def start(script: Script) -> Address:
+        if request.param == "ws":
+            return Address(raw_server(script).url, dict(QUICK))
+        server = raw_server(script, tls=certificates.server_context())
+        return Address(server.url, {**QUICK, "ca_file": certificates.ca_file})
+
+    return start
+
+
+@pytest.fixture
+def answering(raw_server: RawServerFactory) -> Callable[..., RawServer]:
+    """Start peers that accept, run a script, and then answer the closing handshake."""
+
+    def start(script: Script, **options: Any) -> RawServer:
+        def whole(peer: Peer) -> None:
+            peer.accept_handshake()
+            script(peer)
+            peer.answer_close()
+
+        return raw_server(whole, **options)
+
+    return start

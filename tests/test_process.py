@@ -1,0 +1,426 @@
+"""Manners of the process: signals, exit, fork. Each test runs in processes of its own."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+from raw_server import MS, Peer
+from support import run_script
+
+from websocket_rs._core import EchoServer
+
+EXIT_RUNS = int(os.environ.get("WEBSOCKET_RS_TESTS_EXIT_RUNS", "5"))
+"""How often the exit under traffic is repeated; 200 before a release."""
+
+pytestmark = pytest.mark.timeout(60)
+
+ASLEEP = """
+import os, signal, sys, threading, time
+
+def asleep(thread):
+    def state():
+        with open(f"/proc/self/task/{thread}/stat") as stat:
+            letter = stat.read().rpartition(")")[2].split()[0]
+        with open(f"/proc/self/task/{thread}/status") as status:
+            return letter, [line for line in status if "ctxt_switches" in line]
+    before = state()
+    time.sleep(0.05)
+    return before[0] == "S" and state() == before
+
+def interrupt_when_asleep():
+    # The main thread has the id of the process.
+    while not asleep(os.getpid()):
+        pass
+    global sent_at
+    sent_at = time.monotonic()
+    os.kill(os.getpid(), signal.SIGINT)
+
+def start():
+    threading.Thread(target=interrupt_when_asleep, daemon=True).start()
+"""
+
+INTERRUPTED = (
+    ASLEEP
+    + """
+from websocket_rs.sync_client import connect
+url, call = sys.argv[1:]
+long = dict(connect_timeout=15.0, receive_timeout=15.0, close_timeout=15.0)
+ws = None if call == "connect" else connect(url, **long)
+start()
+try:
+    if call == "connect":
+        ws = connect(url, **long)
+    elif call == "recv":
+        ws.recv()
+    elif call == "iterate":
+        for message in ws: pass
+    elif call == "send":
+        ws.send(b"x" * 100_000_000)
+    elif call == "close":
+        ws.close()
+except KeyboardInterrupt:
+    print(time.monotonic() - sent_at)
+os._exit(0)
+"""
+)
+
+
+@pytest.mark.parametrize("call", ["connect", "recv", "iterate", "send", "close"])
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
+def test_interrupt(raw_server, certificates, call, scheme):
+    """Ctrl-C in a blocked call raises KeyboardInterrupt within 100 ms."""
+
+    def script(peer: Peer) -> None:
+        if call != "connect":
+            peer.accept_handshake()
+        if call == "send":
+            # Reading nothing is what blocks the send; the reset ends it.
+            released.wait(peer.timeout)
+        else:
+            peer.wait_eof()
+
+    import threading
+
+    released = threading.Event()
+    tls = certificates.server_context() if scheme == "wss" else None
+    server = raw_server(script, tls=tls)
+    environment = {"SSL_CERT_FILE": certificates.ca_file}
+    try:
+        done = run_script(INTERRUPTED, server.url, call, environment=environment)
+    finally:
+        released.set()
+    assert done.returncode == 0, done.stderr
+    assert done.stdout, f"no KeyboardInterrupt: {done.stderr}"
+    assert float(done.stdout) < 100 * MS
+
+
+INTERRUPTED_THEN_USED = (
+    ASLEEP
+    + """
+from websocket_rs.sync_client import connect
+with connect(sys.argv[1], receive_timeout=15.0) as ws:
+    start()
+    try:
+        ws.recv()
+    except KeyboardInterrupt:
+        pass
+    ws.send("after")
+    print(ws.recv(), end="")
+"""
+)
+
+
+def test_interrupted_recv_keeps_the_connection(echo_server):
+    """A recv that Ctrl-C ended leaves a connection that works."""
+    done = run_script(INTERRUPTED_THEN_USED, echo_server.url)
+    assert (done.returncode, done.stdout) == (0, "after"), done.stderr
+
+
+INTERRUPTED_ASYNC = (
+    ASLEEP
+    + """
+import asyncio
+from websocket_rs.async_client import connect
+
+async def main():
+    async with connect(sys.argv[1], close_timeout=5.0) as ws:
+        start()
+        await ws.recv()
+
+try:
+    asyncio.run(main())
+except KeyboardInterrupt:
+    print(time.monotonic() - sent_at)
+"""
+)
+
+
+def test_interrupt_async(echo_server):
+    """Ctrl-C ends asyncio.run and closes the connection on the way out."""
+    done = run_script(INTERRUPTED_ASYNC, echo_server.url)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout, done.stderr
+    assert float(done.stdout) < 300 * MS
+
+
+SIGNAL_HANDLER = """
+import signal, sys, threading, os, time
+from websocket_rs.sync_client import connect
+seen = []
+signal.signal(signal.SIGUSR1, lambda *_: seen.append(1))
+with connect(sys.argv[1]) as ws:
+    def pester():
+        for _ in range(200):
+            os.kill(os.getpid(), signal.SIGUSR1)
+            time.sleep(0.001)
+        ws.send("end")
+    threading.Thread(target=pester).start()
+    assert ws.recv(timeout=10) == "end"
+    start = time.monotonic()
+    try:
+        ws.recv(timeout=0.05)
+    except TimeoutError:
+        print(time.monotonic() - start, len(seen) > 0)
+"""
+
+
+def test_signal_handler_that_returns(echo_server):
+    """A signal whose handler returns does not end a call."""
+    done = run_script(SIGNAL_HANDLER, echo_server.url)
+    assert done.returncode == 0, done.stderr
+    taken, seen = done.stdout.split()
+    assert seen == "True"
+    assert 49 * MS < float(taken) < 150 * MS
+
+
+# Test exit.
+
+EXIT_SYNC = """
+import logging, sys, threading, time
+logging.basicConfig(level=logging.DEBUG, stream=open("/dev/null", "w"))
+from websocket_rs.sync_client import connect
+turns = [0] * 100
+connections = [connect(sys.argv[1]) for _ in turns]
+
+def traffic(number, ws):
+    while True:
+        ws.send("x" * 1000)
+        ws.recv()
+        turns[number] += 1
+
+for number, ws in enumerate(connections):
+    threading.Thread(target=traffic, args=(number, ws), daemon=True).start()
+while not all(turns):
+    time.sleep(0.001)
+print(time.monotonic(), flush=True)
+sys.exit(3)
+"""
+
+EXIT_ASYNC = """
+import asyncio, logging, sys, time
+logging.basicConfig(level=logging.DEBUG, stream=open("/dev/null", "w"))
+from websocket_rs.async_client import connect
+
+async def traffic(ws, done):
+    while True:
+        await ws.send("x" * 1000)
+        await ws.recv()
+        done.set()
+
+async def main():
+    waiting = []
+    for _ in range(100):
+        ws, done = await connect(sys.argv[1]), asyncio.Event()
+        tasks.append(asyncio.create_task(traffic(ws, done)))
+        waiting.append(done.wait())
+    await asyncio.gather(*waiting)
+    print(time.monotonic(), flush=True)
+    sys.exit(3)
+
+tasks = []
+asyncio.run(main())
+"""
+
+# The connections are used by nobody, but the flooding server keeps their threads busy.
+EXIT_FLOODED = """
+import logging, sys, time
+logging.basicConfig(level=5, stream=open("/dev/null", "w"))
+from websocket_rs.sync_client import connect
+connections = [connect(sys.argv[1] + "/flood") for _ in range(100)]
+for ws in connections:
+    ws.send("1000000 1000")
+for ws in connections:
+    ws.recv()
+print(time.monotonic(), flush=True)
+sys.exit(3)
+"""
+
+
+@pytest.mark.timeout(60 + 6 * EXIT_RUNS)
+@pytest.mark.parametrize(
+    "source", [EXIT_SYNC, EXIT_ASYNC, EXIT_FLOODED], ids=["sync", "async", "flooded"]
+)
+def test_exit_under_traffic(source):
+    """A process with 100 busy connections exits within 2 s, with its own status."""
+    for _ in range(EXIT_RUNS):
+        with EchoServer() as server:
+            done = run_script(source, server.url, timeout=30)
+            ended = time.monotonic()
+            assert done.returncode == 3, done.stderr
+            assert "Fatal" not in done.stderr
+            assert ended - float(done.stdout) < 2000 * MS
+
+
+EXIT_PLAIN = """
+import sys
+from websocket_rs.sync_client import connect
+ws = connect(sys.argv[1])
+ws.send("x")
+ws.recv()
+{end}
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [("", 0), ("sys.exit(7)", 7), ("raise ValueError", 1), ("del ws", 0)],
+)
+def test_exit_status(echo_server, end, status):
+    """An open connection changes neither the exit status nor the time of the exit."""
+    start = time.monotonic()
+    done = run_script(EXIT_PLAIN.format(end=end), echo_server.url)
+    assert done.returncode == status, done.stderr
+    assert ("Traceback" in done.stderr) == (status == 1)
+    assert time.monotonic() - start < 3000 * MS
+
+
+EXIT_BLOCKED = """
+import sys, threading
+from websocket_rs.sync_client import connect
+connections = [connect(sys.argv[1]) for _ in range(10)]
+for ws in connections:
+    threading.Thread(target=ws.recv, daemon=True).start()
+sys.exit(4)
+"""
+
+
+def test_exit_with_daemon_threads_in_recv(echo_server):
+    """Daemon threads that are blocked in recv do not keep the process."""
+    start = time.monotonic()
+    done = run_script(EXIT_BLOCKED, echo_server.url)
+    assert done.returncode == 4, done.stderr
+    assert time.monotonic() - start < 3000 * MS
+
+
+EXIT_UNANSWERED = """
+import sys, time
+from websocket_rs.sync_client import connect
+connections = [connect(sys.argv[1], close_timeout=30.0) for _ in range(20)]
+print(time.monotonic(), flush=True)
+"""
+
+
+def test_exit_peer_never_answers(raw_server):
+    """Peers that do not answer the closing handshake do not delay the exit."""
+
+    def script(peer: Peer) -> None:
+        peer.accept_handshake()
+        peer.wait_eof()
+
+    done = run_script(EXIT_UNANSWERED, raw_server(script).url)
+    ended = time.monotonic()
+    assert done.returncode == 0, done.stderr
+    assert ended - float(done.stdout) < 2000 * MS
+
+
+# Test fork.
+
+FORK = """
+import gc, os, sys
+from websocket_rs.sync_client import connect
+ws = connect(sys.argv[1])
+ws.send("before")
+assert ws.recv() == "before"
+child = os.fork()
+if child == 0:
+    refused = 0
+    for call in (lambda: ws.send("child"), lambda: ws.recv(timeout=1)):
+        try:
+            call()
+        except RuntimeError as error:
+            refused += "fork" in str(error)
+    if sys.argv[2] == "close":
+        try:
+            ws.close()
+        except RuntimeError:
+            pass
+    if sys.argv[2] == "collect":
+        import warnings
+        warnings.simplefilter("ignore")
+        del ws
+        gc.collect()
+    if sys.argv[2] == "os._exit":
+        os._exit(40 + refused)
+    sys.exit(40 + refused)
+status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+for number in range(100):
+    ws.send(str(number))
+    assert ws.recv() == str(number)
+ws.close()
+print(status, ws.close_code)
+"""
+
+
+@pytest.mark.parametrize("end", ["exit", "close", "collect", "os._exit"])
+@pytest.mark.parametrize("tls", [False, True])
+def test_fork_sync(echo_server, tls_echo_server, tmp_path, end, tls):
+    """A child's use is refused, and its end does not disturb the parent."""
+    server = tls_echo_server if tls else echo_server
+    trust = tmp_path / "ca.pem"
+    trust.write_text(tls_echo_server.certificate)
+    done = run_script(FORK, server.url, end, environment={"SSL_CERT_FILE": str(trust)})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["42", "1000"], done.stderr
+
+
+FORK_NEW = """
+import os, sys
+from websocket_rs.sync_client import connect
+ws = connect(sys.argv[1])
+child = os.fork()
+with connect(sys.argv[1]) as own:
+    own.send(str(os.getpid()))
+    assert own.recv() == str(os.getpid())
+if child == 0:
+    os._exit(42)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 42
+ws.send("x")
+print(ws.recv())
+"""
+
+
+def test_fork_child_connects_anew(echo_server):
+    """A child may open connections of its own."""
+    done = run_script(FORK_NEW, echo_server.url)
+    assert (done.returncode, done.stdout.strip()) == (0, "x"), done.stderr
+
+
+FORK_ASYNC = """
+import asyncio, gc, os, sys
+from websocket_rs.async_client import connect
+
+async def main():
+    ws = await connect(sys.argv[1])
+    await ws.send("before")
+    assert await ws.recv() == "before"
+    child = os.fork()
+    if child == 0:
+        refused = 0
+        for call in (lambda: ws.send("child"), ws.recv):
+            try:
+                await call()
+            except RuntimeError:
+                refused += 1
+        import warnings
+        warnings.simplefilter("ignore")
+        del ws, call
+        gc.collect()
+        os._exit(40 + refused)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    for number in range(100):
+        await ws.send(str(number))
+        assert await ws.recv() == str(number)
+    await ws.close()
+    print(status, ws.close_code)
+
+asyncio.run(main())
+"""
+
+
+def test_fork_async(echo_server):
+    """A child's use is refused, and the parent's loop is still woken."""
+    done = run_script(FORK_ASYNC, echo_server.url)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["42", "1000"], done.stderr
