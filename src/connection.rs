@@ -350,23 +350,26 @@ impl Connection {
         Ok(())
     }
 
-    /// Accepts a message for sending without waiting. Returns whether there is room for more;
-    /// otherwise the caller should wait until [`Observer::drained`].
+    /// Accepts a message for sending, without waiting or writing. Call [`Self::hand_over`] next.
     ///
-    /// The first message after the program has waited for one is written at once, which is
-    /// fastest for request and response; the following ones are left to the connection thread,
-    /// which writes many at a time.
+    /// Returns whether it is the first since the program has waited for a message. Such a one is
+    /// best written at once, for the sake of request and response. Those that follow are left to
+    /// the connection thread, which writes many at a time.
     pub fn post(&self, kind: Kind, payload: &[u8]) -> Result<bool> {
-        self.check_process()?;
         log::trace!(target: LOG, id = self.control.id; "> {kind:?} [{} bytes]", payload.len());
         self.outbox
             .push(kind, payload)
             .map_err(|_| self.closed())?;
-        if !self.in_burst.swap(true, Ordering::Relaxed) {
+        Ok(!self.in_burst.swap(true, Ordering::Relaxed))
+    }
+
+    /// Sees to it that what was posted is written: at once, without waiting, or later.
+    pub fn hand_over(&self, at_once: bool) {
+        if at_once {
             self.write_now();
+        } else {
+            self.control.wake_if_asleep();
         }
-        self.control.wake_if_asleep();
-        Ok(self.has_room())
     }
 
     /// Whether more may be posted.
@@ -577,7 +580,12 @@ impl Connection {
     pub fn end(&self, stream: &Stream) {
         self.closing().end(None);
         self.outbox.finish();
-        stream.close_notify();
+        // TLS says goodbye only between records, not into the middle of one.
+        if let Some(writer) = self.writer.try_take() {
+            if writer.sent == writer.wire.len() {
+                stream.close_notify();
+            }
+        }
         stream.shutdown();
         self.reader.retire();
         self.writer.retire();

@@ -31,6 +31,10 @@ pub fn open(options: &ConnectOptions, id: u64, wait: &Wait<'_>) -> Result<Establ
     let uri = &options.uri;
     let started = Instant::now();
     log::debug!(target: CLIENT, id; "connecting to {uri}");
+    if uri.secure {
+        // A key that does not fit its certificate is known before anything is sent.
+        options.tls.prepare()?;
+    }
     let socket = dial(&uri.host, uri.port, wait)?;
     let stream = if uri.secure {
         if options.tls.verification_is_off() {

@@ -24,9 +24,9 @@ from typing import Any
 
 import pytest
 import trustme
-
 from websocket_rs._core import EchoServer
 from websocket_rs.sync_client import connect
+
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -41,6 +41,7 @@ from support import (  # noqa: E402
     descriptors,
     wait_until,
 )
+
 
 DEFAULT_TIMEOUT = 25.0
 """Seconds a test may take unless a timeout marker says otherwise."""

@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+
 MS = 0.001 * float(os.environ.get("WEBSOCKET_RS_TESTS_TIMEOUT_FACTOR", "1"))
 """One millisecond, the unit of every time in the tests; scaled for slow machines."""
 
@@ -163,20 +164,21 @@ class Peer:
 
     def read_frame(self) -> Frame:
         """Read the next frame, which must be masked as a client's have to be."""
-        first, second = self._exactly(2)
+        first, second = self.read_bytes(2)
         size = second & 0x7F
         if size == 126:
-            (size,) = struct.unpack("!H", self._exactly(2))
+            (size,) = struct.unpack("!H", self.read_bytes(2))
             assert size >= 126, "the length is not in its shortest form"
         elif size == 127:
-            (size,) = struct.unpack("!Q", self._exactly(8))
+            (size,) = struct.unpack("!Q", self.read_bytes(8))
             assert size >= 65536, "the length is not in its shortest form"
         assert second & 0x80, "a client's frame is not masked"
-        mask = bytes(self._exactly(4))
-        payload = unmask(self._exactly(size), mask)
+        mask = bytes(self.read_bytes(4))
+        payload = unmask(self.read_bytes(size), mask)
         opcode = first & 0x0F
         if opcode >= CLOSE:
-            assert size <= 125 and first & 0x80, "a control frame is long or split"
+            assert size <= 125, "a control frame is too long"
+            assert first & 0x80, "a control frame is fragmented"
         return Frame(bool(first & 0x80), (first >> 4) & 7, opcode, payload)
 
     def read_message(self) -> bytes:
@@ -286,6 +288,27 @@ class Peer:
         """Complete the copy that `send_until_blocked` could not."""
         self.sock.sendall(self.rest)
 
+    def send_until_gone(self, raw: bytes, *, limit: int = 1 << 40) -> int:
+        """Send `raw` again and again until the client has ended the connection.
+
+        Returns:
+            How many bytes the client's end has taken.
+
+        Raises:
+            AssertionError: The client took `limit` bytes and is still there.
+            TimeoutError: The client neither took more nor ended the connection.
+        """
+        total = 0
+        while total < limit:
+            try:
+                self.sock.sendall(raw)
+            except TimeoutError:
+                raise
+            except OSError:
+                return total
+            total += len(raw)
+        raise AssertionError(f"the client took {total} bytes without end")
+
     def wait_eof(self) -> None:
         """Await the client's end of the connection, discarding what still comes."""
         with contextlib.suppress(ConnectionError, ssl.SSLError):
@@ -310,8 +333,8 @@ class Peer:
             raise EOFError("the client ended the connection before it was expected")
         self._buffer += data
 
-    def _exactly(self, size: int) -> bytearray:
-        """Take `size` bytes; large ones are read in place, not gathered in pieces."""
+    def read_bytes(self, size: int) -> bytearray:
+        """Read exactly that many bytes, in place and not gathered in pieces."""
         taken = self._buffer[:size]
         del self._buffer[:size]
         if len(taken) == size:

@@ -1,5 +1,7 @@
-"""What the tests share besides their fixtures: calls in the background, waiting for
-a condition, and what the kernel says about this process.
+"""What the tests share besides their fixtures.
+
+Calls in the background, waiting for a condition, other processes, and what the kernel
+says about this one.
 """
 
 from __future__ import annotations
@@ -13,14 +15,18 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from raw_server import MS
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 QUICK = {"connect_timeout": 5000 * MS, "receive_timeout": 5000 * MS}
 """Deadlines short enough for a test to fail by them rather than by its own."""
@@ -130,7 +136,7 @@ async def wait_until_async(
     deadline = time.monotonic() + timeout
     while not (value := condition()):
         assert time.monotonic() < deadline, f"timed out waiting until {what}"
-        await asyncio.sleep(0.002)  # noqa: ASYNC110  There is no event to await.
+        await asyncio.sleep(0.002)
     return value
 
 

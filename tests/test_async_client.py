@@ -11,12 +11,12 @@ import uuid
 import warnings
 
 import pytest
+from websocket_rs.async_client import AsyncWebSocket, connect
+
 from raw_server import BINARY, CONTINUATION, MS, PING, PONG, TEXT, Peer, messages
 from support import QUICK, Background, connection_threads, wait_until_async
 from test_sync_client import OPTIONS, SIZES, WRONG_MESSAGES, silent
-
 from websocket_rs import async_client
-from websocket_rs.async_client import AsyncWebSocket, connect
 from websocket_rs.exceptions import (
     ConcurrencyError,
     ConnectionClosed,
@@ -24,6 +24,7 @@ from websocket_rs.exceptions import (
     ConnectionClosedOK,
 )
 from websocket_rs.protocol import State
+
 
 # Test connect.
 
@@ -286,8 +287,9 @@ async def test_iteration_raises_on_failure(raw_server):
         peer.finish(1011)
 
     async with connect(raw_server(script).url, **QUICK) as ws:
+        assert await anext(aiter(ws)) == "a"
         with pytest.raises(ConnectionClosedError) as caught:
-            assert [message async for message in ws] is None
+            await anext(aiter(ws))
         assert caught.value.code == 1011
 
 
@@ -469,12 +471,17 @@ async def test_abandoned_connection(echo_server):
         await ws.send("x")
         assert await ws.recv() == "x"
 
-    with pytest.warns(ResourceWarning, match="WebSocket"):
-        await asyncio.create_task(forget())
+    await asyncio.create_task(forget_and_collect(forget))
+    await wait_until_async(
+        lambda: connection_threads() == before, "the thread has ended"
+    )
+
+
+async def forget_and_collect(forget) -> None:
+    """Expect the warning about a connection that was forgotten."""
+    with pytest.warns(ResourceWarning, match="WebSocket"):  # noqa: PT031
+        await forget()
         gc.collect()
-        await wait_until_async(
-            lambda: connection_threads() == before, "the thread has ended"
-        )
 
 
 @pytest.mark.parametrize("kind", ["asyncio", "uvloop"])

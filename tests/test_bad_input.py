@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from support import QUICK
 
+from support import QUICK
 from websocket_rs import async_client, sync_client
 from websocket_rs.exceptions import InvalidURI, WebSocketException
+
 
 URLS = [
     ("http://{}/", "http"),

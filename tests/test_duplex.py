@@ -6,16 +6,16 @@ import asyncio
 import contextlib
 import hashlib
 import random
-import ssl
 import threading
 
 import pytest
+from websocket_rs.async_client import connect as connect_async
+from websocket_rs.sync_client import connect
+
 from raw_server import BINARY, MS, Peer, encode_frame
 from support import QUICK, Background, resident_bytes, wait_until
-
-from websocket_rs.async_client import connect as connect_async
 from websocket_rs.exceptions import ConnectionClosed
-from websocket_rs.sync_client import connect
+
 
 MIB = 1 << 20
 HUNDRED = 100
@@ -262,16 +262,20 @@ def test_sync_flood_does_not_hide_close(raw_server):
 
     def script(peer: Peer) -> None:
         peer.accept_handshake()
-        with contextlib.suppress(ConnectionError, ssl.SSLError):
-            while True:
-                peer.send_frame(BINARY, b"x" * 65536)
+        peer.send_until_gone(encode_frame(BINARY, b"x" * 65536))
 
     options = {**QUICK, "inbox_limit": 65536, "close_timeout": 300 * MS}
     ws = connect(raw_server(script).url, **options)
     ws.close()
-    with pytest.raises(ConnectionClosed):
-        for _ in range(1000):
-            ws.recv()
+    received = list(drain(ws))
+    assert len(received) < 1000
+
+
+def drain(ws):
+    """Yield what is left in the inbox of a closed connection."""
+    with contextlib.suppress(ConnectionClosed):
+        while True:
+            yield ws.recv()
 
 
 async def test_async_send_waits_for_the_peer(raw_server):

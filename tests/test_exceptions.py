@@ -24,6 +24,7 @@ from websocket_rs.exceptions import (
 )
 from websocket_rs.frames import Close
 
+
 PARENTS = {
     WebSocketException: RuntimeError,
     ConnectionClosed: WebSocketException,

@@ -6,6 +6,8 @@ import threading
 import time
 
 import pytest
+from websocket_rs.sync_client import connect
+
 from raw_server import MS, PING, PONG, Peer
 from support import (
     QUICK,
@@ -14,9 +16,8 @@ from support import (
     voluntary_switches,
     wait_until,
 )
-
 from websocket_rs.protocol import State
-from websocket_rs.sync_client import connect
+
 
 LIMIT = 100 * MS
 

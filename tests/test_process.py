@@ -1,15 +1,17 @@
-"""Manners of the process: signals, exit, fork. Each test runs in processes of its own."""
+"""Manners of the process: signals, exit, fork; each test in processes of its own."""
 
 from __future__ import annotations
 
 import os
+import threading
 import time
 
 import pytest
+from websocket_rs._core import EchoServer
+
 from raw_server import MS, Peer
 from support import run_script
 
-from websocket_rs._core import EchoServer
 
 EXIT_RUNS = int(os.environ.get("WEBSOCKET_RS_TESTS_EXIT_RUNS", "5"))
 """How often the exit under traffic is repeated; 200 before a release."""
@@ -80,8 +82,6 @@ def test_interrupt(raw_server, certificates, call, scheme):
             released.wait(peer.timeout)
         else:
             peer.wait_eof()
-
-    import threading
 
     released = threading.Event()
     tls = certificates.server_context() if scheme == "wss" else None

@@ -7,25 +7,20 @@ is found out in three ways, none of which does I/O on the network or changes a s
 * from the ClientHello that it produces in memory, which shows what has no attribute
   (ALPN, cipher suites, groups, signature algorithms) and is compared with that of an
   untouched context;
-* by asking whether it accepts certificates of the system's directory, because OpenSSL
-  loads certificates of a directory only when it meets them (see `_trust_anchors`).
+* by asking it about the system's certificates (see `websocket_rs.trust_anchors`).
 """
 
 from __future__ import annotations
 
-import functools
+import contextlib
 import logging
 import os
-import re
 import ssl
 import sys
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from .tls import TlsArguments, certificates_in
-
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+from .tls import TlsArguments
+from .trust_anchors import trust_anchors
 
 
 __all__ = ["read_context"]
@@ -41,9 +36,9 @@ def read_context(context: ssl.SSLContext) -> TlsArguments:
     ``OP_NO_TLSv1_3``), and ALPN, of which only ``http/1.1`` makes sense.
 
     Not honoured, but accepted because default contexts have them:
-    ``VERIFY_X509_STRICT`` and ``VERIFY_X509_PARTIAL_CHAIN`` on Python 3.13 and newer (so
-    certificates that break RFC 5280 in small ways are accepted, and a chain must end in a
-    root), and ``SSLKEYLOGFILE``, for which a warning is logged.
+    ``VERIFY_X509_STRICT`` and ``VERIFY_X509_PARTIAL_CHAIN`` on Python 3.13 and newer
+    (so certificates that break RFC 5280 in small ways are accepted, and a chain must
+    end in a root), and ``SSLKEYLOGFILE``, for which a warning is logged.
 
     Not noticeable, and so not honoured: a client certificate
     (``context.load_cert_chain``; pass ``client_cert``), and certificates of a directory
@@ -67,14 +62,14 @@ def read_context(context: ssl.SSLContext) -> TlsArguments:
         )
     _refuse_attributes(context)
     min_version, max_version = _versions(context)
-    alpn = _offered_protocols(context)
+    alpn = _offered_protocols(context, min_version, max_version)
     verify: Literal["full", "without-hostname", "off"]
     if context.verify_mode is ssl.CERT_NONE:
         verify, anchors = "off", None
     else:
         # For clients, CERT_OPTIONAL means the same as CERT_REQUIRED.
         verify = "full" if context.check_hostname else "without-hostname"
-        anchors = _trust_anchors(context)
+        anchors = trust_anchors(context)
     return TlsArguments(
         verify=verify,
         anchors=anchors,
@@ -129,8 +124,6 @@ def _refuse_attributes(context: ssl.SSLContext) -> None:
             f"security level {context.security_level}",
             "leave @SECLEVEL out of context.set_ciphers()",
         )
-    if context.sni_callback is not None:
-        raise ValueError("context.sni_callback is for servers")
 
 
 def _refusal(setting: str, alternative: str) -> NotImplementedError:
@@ -174,24 +167,26 @@ def _versions(context: ssl.SSLContext) -> tuple[str | None, str | None]:
 # --- The ClientHello
 
 
-def _offered_protocols(context: ssl.SSLContext) -> list[str]:
-    """Return what the context offers through ALPN; refuse other changes to its hello."""
-    untouched = ssl.SSLContext(context.protocol)
-    untouched.check_hostname = context.check_hostname
-    untouched.options = context.options
-    # In this order, because the minimum may not be above the maximum in between.
-    untouched.maximum_version = context.maximum_version
-    untouched.minimum_version = context.minimum_version
+def _offered_protocols(
+    context: ssl.SSLContext, min_version: str | None, max_version: str | None
+) -> list[str]:
+    """Return what the context offers through ALPN; refuse other changes."""
+    untouched = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # Versions as options are deprecated, and setting them gives warnings.
+    untouched.options = ssl.Options(context.options & ~_VERSION_OPTIONS)
+    if min_version == "TLSv1.3":
+        untouched.minimum_version = ssl.TLSVersion.TLSv1_3
+    if max_version == "TLSv1.2":
+        untouched.maximum_version = ssl.TLSVersion.TLSv1_2
     suites, extensions = _client_hello(context)
     expected_suites, expected = _client_hello(untouched)
     if suites != expected_suites:
         raise _refusal("the choice of cipher suites", "leave out context.set_ciphers()")
     if extensions.get(_GROUPS) != expected.get(_GROUPS):
         raise _refusal("the choice of groups", "leave out context.set_ecdh_curve()")
-    if (
-        extensions.get(_SIGNATURES) != expected.get(_SIGNATURES)
-        or (extensions.keys() ^ expected.keys()) - {_ALPN, _PADDING}
-    ):
+    if extensions.get(_SIGNATURES) != expected.get(_SIGNATURES) or (
+        extensions.keys() ^ expected.keys()
+    ) - {_ALPN, _PADDING}:
         raise _refusal("a change to the TLS handshake", "use a default context")
     # A list with its length in two bytes, of names with their lengths in one.
     protocols, names = [], extensions.get(_ALPN, b"")[2:]
@@ -212,10 +207,8 @@ def _client_hello(context: ssl.SSLContext) -> tuple[bytes, dict[int, bytes]]:
     """Return the cipher suites and the extensions of a context's ClientHello."""
     hello = ssl.MemoryBIO()
     session = context.wrap_bio(ssl.MemoryBIO(), hello, server_hostname="example.com")
-    try:
+    with contextlib.suppress(ssl.SSLWantReadError):
         session.do_handshake()
-    except ssl.SSLWantReadError:
-        pass
     # RFC 8446, section 4.1.2. The hello of a client fits into one record: a header of 5
     # bytes, then that of the message, of 4; the version, 2; the random, 32.
     data = hello.read()
@@ -238,157 +231,14 @@ def _vector(data: bytes, position: int, width: int) -> tuple[bytes, int]:
     return data[start:end], end
 
 
-# --- Trust anchors
-
-
-def _trust_anchors(context: ssl.SSLContext) -> list[bytes]:
-    """Return the certificates (DER) that a context trusts.
-
-    ``get_ca_certs()`` does not tell all: certificates of a directory are loaded only when
-    OpenSSL meets a chain that needs them. So where Python's OpenSSL finds the system's
-    authorities only as a directory, ``create_default_context()`` looks exactly like a
-    context that trusts nothing. To tell them apart, the context is asked about the
-    certificates of that directory: in memory, a session that uses it is presented with
-    one, and either accepts it as an anchor or not. What is accepted is an anchor; what is
-    not is not, so a context never trusts more here than it does in Python.
-    """
-    anchors = dict.fromkeys(context.get_ca_certs(binary_form=True))
-    candidates = [
-        certificate
-        for certificate in _system_directory_certificates()
-        if certificate not in anchors
-    ]
-    # If the directory is one of the context's, any of its certificates is accepted; a few
-    # are asked about, for one may be misplaced in it.
-    if any(_accepts(context, candidate) for candidate in candidates[:3]):
-        accepted = [each for each in candidates if _accepts(context, each)]
-        # By now OpenSSL has loaded them all.
-        anchors = dict.fromkeys(context.get_ca_certs(binary_form=True))
-        anchors.update(dict.fromkeys(accepted))
-    # get_ca_certs() leaves out certificates that are not of an authority, such as a
-    # server's self-signed one. If they come with the system's bundle they can be found.
-    missing = context.cert_store_stats()["x509"] - len(anchors)
-    if missing > 0:
-        found = [
-            certificate
-            for certificate in dict.fromkeys(_system_bundle_certificates())
-            if certificate not in anchors and _accepts(context, certificate)
-        ]
-        if len(found) < missing:
-            raise _refusal(
-                "a trusted certificate that is not of an authority",
-                "pass its file as ca_file",
-            )
-        anchors.update(dict.fromkeys(found))
-    if not anchors:
-        raise ValueError(
-            "the SSLContext trusts no certificate that can be read back, so every "
-            "server would be refused; load authorities from a file "
-            "(context.load_verify_locations(cafile=...); those of a directory, capath, "
-            "cannot be read), or pass ssl=None to trust what the system trusts"
-        )
-    return list(anchors)
-
-
-def _accepts(context: ssl.SSLContext, certificate: bytes) -> bool:
-    """Return whether a certificate is, or leads to, a trust anchor of a context.
-
-    The beginning of a TLS 1.2 handshake is acted out in memory, with the certificate as
-    the server's. Its key is not needed: certificates are judged when they arrive.
-    """
-    # The session is set up by a context of ours, for its versions to be known, and then
-    # moved to the one in question, whose trust store it uses from there on.
-    incoming = ssl.MemoryBIO()
-    session = _asking_context().wrap_bio(incoming, ssl.MemoryBIO())
-    session.context = context
-    try:
-        session.do_handshake()
-    except ssl.SSLWantReadError:
-        pass
-    incoming.write(_server_flight(certificate))
-    try:
-        session.do_handshake()
-    except ssl.SSLCertVerificationError as error:
-        # Other reasons (expired, wrong purpose, weak) come after the chain was built.
-        return error.verify_code not in _NO_ANCHOR
-    except ssl.SSLError:
-        pass
-    return True
-
-
-@functools.cache
-def _asking_context() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2
-    return context
-
-
-def _server_flight(certificate: bytes) -> bytes:
-    """Return ServerHello and Certificate of TLS 1.2 (RFC 5246, section 7.4)."""
-
-    def counted(data: bytes, width: int) -> bytes:
-        return len(data).to_bytes(width, "big") + data
-
-    # ECDHE-RSA-AES128-GCM-SHA256, no compression, secure renegotiation (RFC 5746).
-    suite = b"\xc0\x2f\x00"
-    extensions = counted(b"\xff\x01\x00\x01\x00", 2)
-    hello = b"\x03\x03" + bytes(32) + b"\x00" + suite + extensions
-    chain = counted(counted(certificate, 3), 3)
-    messages = b"\x02" + counted(hello, 3) + b"\x0b" + counted(chain, 3)
-    return b"".join(
-        b"\x16\x03\x03" + counted(messages[start : start + 16384], 2)
-        for start in range(0, len(messages), 16384)
-    )
-
-
-def _system_directory_certificates() -> list[bytes]:
-    """Return the certificates of the directories that Python's OpenSSL looks into."""
-    paths = ssl.get_default_verify_paths()
-    directories = os.environ.get(paths.openssl_capath_env, paths.openssl_capath)
-    found: dict[bytes, None] = {}
-    for directory in directories.split(os.pathsep):
-        try:
-            changed = os.stat(directory).st_mtime_ns
-            cached = _directories.get(directory)
-            if cached is None or cached[0] != changed:
-                cached = changed, list(_read_all(_hashed_files(directory)))
-                _directories[directory] = cached
-        except OSError:
-            continue
-        found.update(dict.fromkeys(cached[1]))
-    return list(found)
-
-
-def _hashed_files(directory: str) -> Iterator[str]:
-    # OpenSSL looks only at files named after the hash of a subject.
-    for name in sorted(os.listdir(directory)):
-        if re.fullmatch(r"[0-9a-f]{8}\.\d+", name):
-            yield os.path.join(directory, name)
-
-
-def _system_bundle_certificates() -> Iterable[bytes]:
-    cafile = ssl.get_default_verify_paths().cafile
-    return () if cafile is None else _read_all([cafile])
-
-
-def _read_all(files: Iterable[str]) -> Iterator[bytes]:
-    for file in files:
-        try:
-            with open(file, "rb") as opened:
-                yield from certificates_in(opened.read())
-        except (OSError, ValueError):
-            # OpenSSL passes over files that it cannot read, too.
-            continue
-
-
-#: Per directory, the time of its last change and its certificates.
-_directories: dict[str, tuple[int, list[bytes]]] = {}
-
 #: The value of ssl.PROTOCOL_TLS, which is deprecated but not gone.
 _PROTOCOL_TLS = 2
 
 _ANCIENT = (ssl.TLSVersion.SSLv3, ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1)
+
+_VERSION_OPTIONS = (
+    ssl.OP_NO_TLSv1 | ssl.OP_NO_TLSv1_1 | ssl.OP_NO_TLSv1_2 | ssl.OP_NO_TLSv1_3
+)
 
 #: Options that change nothing for a client that never speaks these versions, never
 #: resumes a session, and judges the end of the stream by WebSocket's closing handshake;
@@ -397,10 +247,7 @@ _HARMLESS_OPTIONS = (
     ssl.OP_ALL
     | ssl.OP_NO_SSLv2
     | ssl.OP_NO_SSLv3
-    | ssl.OP_NO_TLSv1
-    | ssl.OP_NO_TLSv1_1
-    | ssl.OP_NO_TLSv1_2
-    | ssl.OP_NO_TLSv1_3
+    | _VERSION_OPTIONS
     | ssl.OP_NO_COMPRESSION
     | ssl.OP_NO_TICKET
     | ssl.OP_CIPHER_SERVER_PREFERENCE
@@ -420,8 +267,3 @@ _DEFAULT_VERIFY_FLAGS = (
 
 #: Types of extensions of the ClientHello. Padding depends on the length of the rest.
 _GROUPS, _SIGNATURES, _ALPN, _PADDING = 10, 13, 16, 21
-
-#: X509_V_ERR_* of a chain that does not lead to an anchor: unable to get issuer
-#: certificate, (depth zero) self-signed, self-signed in chain, unable to get local issuer
-#: certificate, unable to verify the leaf signature.
-_NO_ANCHOR = frozenset({2, 18, 19, 20, 21})

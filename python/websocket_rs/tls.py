@@ -29,14 +29,14 @@ class TlsArguments(NamedTuple):
 
     #: What is checked of the server's certificate.
     verify: Literal["full", "without-hostname", "off"] = "full"
-    #: The certificates (DER) to trust, and no others; None trusts what the system trusts.
+    #: The certificates (DER) to trust, and no others; None trusts the system's.
     anchors: list[bytes] | None = None
     #: The client's certificate chain (PEM).
     certificate: bytes | None = None
     #: The key of that certificate (PEM).
     key: bytes | None = None
-    #: The oldest version of TLS to agree upon, "TLSv1.2" or "TLSv1.3"; None is the oldest
-    #: that the core speaks.
+    #: The oldest version of TLS to agree upon, "TLSv1.2" or "TLSv1.3"; None is the
+    #: oldest that the core speaks.
     min_version: str | None = "TLSv1.2"
     #: The newest version of TLS to agree upon; None is the newest that the core speaks.
     max_version: str | None = None
@@ -114,6 +114,8 @@ def interpret(
         if ca_file is not None:
             arguments = arguments._replace(anchors=_read_anchors(ca_file))
     else:
+        if ssl is False:
+            raise TypeError("ssl must be an ssl.SSLContext, True or None, not False")
         if ca_file is not None:
             raise ValueError(
                 "ca_file cannot be combined with an SSLContext: "

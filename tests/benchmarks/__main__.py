@@ -10,14 +10,18 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import environments, report
 from .contenders import FACES, OURS, has_face, load_all
 from .processes import Server, serve, spinners
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
 
 CASES = ("rr", "pipe", "flood", "push")
 SCHEMES = ("ws", "wss")
@@ -47,7 +51,7 @@ def parse_options(modules: dict[str, ModuleType]) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks",
-        description="Compare websocket_rs with its peers, side by side, in interleaved rounds.",
+        description="Compare websocket_rs with its peers in interleaved rounds.",
     )
     what = parser.add_argument_group("what is measured (default: everything)")
     what.add_argument("--cases", nargs="+", choices=CASES, default=CASES)
@@ -57,10 +61,18 @@ def parse_options(modules: dict[str, ModuleType]) -> argparse.Namespace:
     what.add_argument("--contenders", nargs="+", choices=[*modules], default=[*modules])
     how = parser.add_argument_group("how it is measured")
     how.add_argument("--rounds", type=int, default=5)
-    how.add_argument("--seconds", type=float, default=0.5, help="of each round (default: 0.5)")
-    how.add_argument("--spinners", action="store_true", help="keep the processors awake")
-    how.add_argument("--pin", type=int, metavar="CPU", help="pin the workers to a processor")
-    how.add_argument("--server", metavar="COMMAND", help="instead of the embedded echo server")
+    how.add_argument(
+        "--seconds", type=float, default=0.5, help="of each round (default: 0.5)"
+    )
+    how.add_argument(
+        "--spinners", action="store_true", help="keep the processors awake"
+    )
+    how.add_argument(
+        "--pin", type=int, metavar="CPU", help="pin the workers to a processor"
+    )
+    how.add_argument(
+        "--server", metavar="COMMAND", help="instead of the embedded echo server"
+    )
     how.add_argument(
         "--environments",
         type=Path,
@@ -70,19 +82,24 @@ def parse_options(modules: dict[str, ModuleType]) -> argparse.Namespace:
     )
     output = parser.add_argument_group("what becomes of it")
     output.add_argument("--json", type=Path, metavar="FILE", help="write every round")
-    output.add_argument("--picture", type=svg_file, metavar="FILE.svg", help="draw the medians")
+    output.add_argument(
+        "--picture", type=svg_file, metavar="FILE.svg", help="draw the medians"
+    )
     return parser.parse_args()
 
 
 class Suite:
     """The rounds to be played, and those that have been."""
 
-    def __init__(self, options: argparse.Namespace, modules: dict[str, ModuleType]) -> None:
+    def __init__(
+        self, options: argparse.Namespace, modules: dict[str, ModuleType]
+    ) -> None:
         self.options = options
         self.modules = {
             name: modules[name]
             for name in modules
-            if name in options.contenders and environments.is_supported(modules[name].ENVIRONMENT)
+            if name in options.contenders
+            and environments.is_supported(modules[name].ENVIRONMENT)
         }
         for name in set(options.contenders) - set(self.modules):
             print(f"{name} needs a newer Python and is left out", file=sys.stderr)
@@ -91,13 +108,14 @@ class Suite:
         if "uvloop" in options.faces and OURS in self.modules:
             wanted.add(environments.PEERS)
         self.pythons = {
-            name: environments.interpreter(name, options.environments) for name in wanted
+            name: environments.interpreter(name, options.environments)
+            for name in wanted
         }
         self.rounds: list[report.Round] = []
         self.versions: dict[str, str] = {}
 
     def play(self) -> None:
-        """Play all rounds; those of one row follow each other, so that they meet one machine."""
+        """Play all rounds, row by row, so that the rounds of a row meet one machine."""
         for scheme in self.options.schemes:
             with serve(scheme, self.options.server) as server:
                 for face, case, size in itertools.product(
@@ -107,21 +125,29 @@ class Suite:
                     self._play_row(row, server)
 
     def _play_row(self, row: dict[str, Any], server: Server) -> None:
-        names = [name for name, module in self.modules.items() if has_face(module, row["face"])]
+        names = [
+            name
+            for name, module in self.modules.items()
+            if has_face(module, row["face"])
+        ]
         failed: set[str] = set()
         for number in range(self.options.rounds):
-            # Each contender comes first once, so that none is always the one after the slowest.
+            # Each contender comes first once, so that none always follows the slowest.
             turn = number % max(1, len(names))
             for name in names[turn:] + names[:turn]:
                 # One failure decides; to wait for another would only cost time.
                 if name in failed:
                     continue
                 result = self._play_round(name, row, server)
-                self.rounds.append({**row, "contender": name, "round": number, **result})
+                self.rounds.append(
+                    {**row, "contender": name, "round": number, **result}
+                )
                 if not result:
                     failed.add(name)
 
-    def _play_round(self, name: str, row: dict[str, Any], server: Server) -> dict[str, float]:
+    def _play_round(
+        self, name: str, row: dict[str, Any], server: Server
+    ) -> dict[str, float]:
         environment = self.modules[name].ENVIRONMENT
         command = [str(self.pythons[environment]), str(WORKER), name]
         command += [row["face"], row["case"], str(row["size"])]
@@ -139,6 +165,7 @@ class Suite:
         try:
             done = subprocess.run(
                 command,
+                check=False,
                 env=variables,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
@@ -149,7 +176,9 @@ class Suite:
             print(f"{label}: not finished in time", file=sys.stderr)
             return {}
         if done.returncode:
-            reason = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
+            reason = (
+                done.stderr.strip().splitlines() or [f"status {done.returncode}"]
+            )[-1]
             print(f"{label}: {reason}", file=sys.stderr)
             return {}
         result = json.loads(done.stdout.splitlines()[-1])
@@ -166,18 +195,26 @@ def header(suite: Suite) -> dict[str, str]:
     """Return what a reader has to know to judge the figures."""
     options = suite.options
     return {
-        "machine": f"{processor_name()}, {os.cpu_count()} processors, {platform.system()} "
-        f"{platform.release()}",
+        "machine": f"{processor_name()}, {os.cpu_count()} processors, "
+        f"{platform.system()} {platform.release()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "packages": ", ".join(f"{name} {version}" for name, version in sorted(suite.versions.items())),
+        "packages": ", ".join(
+            f"{name} {version}" for name, version in sorted(suite.versions.items())
+        ),
         "server": options.server or "the embedded echo server, in a process of its own",
-        "method": f"medians of {options.rounds} interleaved rounds of {options.seconds:g} s, each "
-        "in a fresh process after a warm-up; loopback, no compression, TCP_NODELAY; "
+        "method": f"medians of {options.rounds} interleaved rounds of "
+        f"{options.seconds:g} s, each in a fresh process after a warm-up; "
+        "loopback, no compression, TCP_NODELAY; "
         + ("processors kept awake" if options.spinners else "processors left to sleep")
-        + (f"; workers pinned to processor {options.pin}" if options.pin is not None else ""),
-        "figures": "messages per second (rr: round trips); in brackets the client's CPU "
-        f"microseconds per message; **bold** is the rate of {OURS} divided by that of the "
-        "contender; spread is the widest range of the rounds in the row, relative to the median",
+        + (
+            f"; workers pinned to processor {options.pin}"
+            if options.pin is not None
+            else ""
+        ),
+        "figures": "messages per second (rr: round trips); in brackets the client's "
+        f"CPU microseconds per message; **bold** is the rate of {OURS} divided by that "
+        "of the contender; spread is the widest range of the rounds in the row, "
+        "relative to the median",
     }
 
 
@@ -192,7 +229,7 @@ def processor_name() -> str:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Let Ctrl-C end the rounds, but not what is done with those that have been played."""
+    """Let Ctrl-C end the rounds, but not the report of those that were played."""
     try:
         yield
     except KeyboardInterrupt:

@@ -1,8 +1,8 @@
 """The virtual environments in which the peers are installed.
 
-They are made on demand by pip, kept in a cache folder, and made anew when their requirements or the
-interpreter change. Our own package is not installed here: it is measured as it is installed for the
-interpreter that runs the suite.
+They are made on demand by pip, kept in a cache folder, and made anew when their
+requirements or the interpreter change. Our own package is not installed here: it is
+measured as it is installed for the interpreter that runs the suite.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 import sysconfig
 import tempfile
 from pathlib import Path
+
 
 DEFAULT_FOLDER = Path(tempfile.gettempdir()) / "websocket-rs-benchmarks"
 
@@ -28,7 +29,8 @@ REQUIREMENTS = {
     ),
     "websocket-rs-0.7.10": ("websocket-rs==0.7.10", UVLOOP),
 }
-# The oldest interpreter of an environment that does not support all those that we support.
+# The oldest interpreter of an environment that does not support all those that we
+# support.
 OLDEST_PYTHON = {"websocket-rs-0.7.10": (3, 12)}
 
 
@@ -48,7 +50,8 @@ def interpreter(name: str | None, folder: Path) -> Path:
     requirements = REQUIREMENTS[name]
     environment = folder / f"{name}-{sysconfig.get_config_var('SOABI')}"
     python = environment / "bin" / "python"
-    # Written last, so that an environment that was left half-made is not taken for a whole one.
+    # Written last, so that an environment that was left half-made is not taken for a
+    # whole one.
     stamp = environment / "requirements.txt"
     wanted = "\n".join([*requirements, "# " + " ".join(sys.version.split()), ""])
     if stamp.exists() and stamp.read_text() == wanted:
@@ -57,7 +60,15 @@ def interpreter(name: str | None, folder: Path) -> Path:
     shutil.rmtree(environment, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "venv", environment], check=True)
     subprocess.run(
-        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements],
+        [
+            python,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            *requirements,
+        ],
         check=True,
     )
     stamp.write_text(wanted)

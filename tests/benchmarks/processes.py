@@ -7,13 +7,19 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 
 DEFAULT_SERVER = (sys.executable, "-m", "websocket_rs", "echo-server")
 
-# Idle priority: a spinner runs only where nothing else wants to, and gives way at once. It ends by
-# itself when its parent is gone, so that a suite that was killed leaves none behind.
+# Idle priority: a spinner runs only where nothing else wants to, and gives way at once.
+# It ends by itself when its parent is gone, so that a suite that was killed leaves none
+# behind.
 SPINNER = """
 import os, sys
 os.sched_setaffinity(0, {int(sys.argv[1])})
@@ -27,7 +33,7 @@ while os.getppid() == parent:
 
 @dataclass(frozen=True)
 class Server:
-    """Where a running server is found, and the PEM file to trust if its scheme is `wss`."""
+    """Where a running server is found, and the PEM file to trust for `wss`."""
 
     url: str
     certificate: str | None
@@ -39,8 +45,8 @@ def serve(scheme: str, command: str | None) -> Iterator[Server]:
 
     Args:
         scheme: `ws` or `wss`.
-        command: Another server than the embedded one; it gets the same options, and must print the
-            same lines and know the same paths.
+        command: Another server than the embedded one; it gets the same options, and
+            must print the same lines and know the same paths.
 
     Raises:
         RuntimeError: The server did not say where it listens.
@@ -51,7 +57,11 @@ def serve(scheme: str, command: str | None) -> Iterator[Server]:
     # A pipe is a buffer for programs that print; without this the line would not come.
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
-        arguments, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, env=environment
+        arguments,
+        stdout=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        env=environment,
     ) as process:
         try:
             yield Server(
@@ -70,7 +80,9 @@ def _announced(process: subprocess.Popen[str], prefix: str) -> str:
     assert process.stdout is not None
     line = process.stdout.readline()
     if not line.startswith(prefix):
-        raise RuntimeError(f"the server printed {line!r} instead of {prefix!r} and a value")
+        raise RuntimeError(
+            f"the server printed {line!r} instead of {prefix!r} and a value"
+        )
     return line.removeprefix(prefix).strip()
 
 
@@ -78,7 +90,9 @@ def _announced(process: subprocess.Popen[str], prefix: str) -> str:
 def spinners(wanted: bool) -> Iterator[None]:
     """Keep every processor this process may use from going to sleep."""
     processes = [
-        subprocess.Popen([sys.executable, "-c", SPINNER, str(processor), str(os.getpid())])
+        subprocess.Popen(
+            [sys.executable, "-c", SPINNER, str(processor), str(os.getpid())]
+        )
         for processor in sorted(os.sched_getaffinity(0))
         if wanted
     ]

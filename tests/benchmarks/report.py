@@ -1,19 +1,24 @@
 """Turns the results of the rounds into tables, and into a picture.
 
-Works on the plain data that `--json` writes: rounds, each a dictionary with the keys `scheme`,
-`face`, `case`, `size`, `contender` and, unless the contender failed, `rate` (messages per second)
-and `cpu` (microseconds of the client's processor time per message).
+Works on the plain data that `--json` writes: rounds, each a dictionary with the keys
+`scheme`, `face`, `case`, `size`, `contender` and, unless the contender failed, `rate`
+(messages per second) and `cpu` (microseconds of the client's processor time per
+message).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .contenders import OURS
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 Round = dict[str, Any]
 
@@ -47,8 +52,10 @@ def size_name(size: int) -> str:
     return f"{size} B"
 
 
-def summarise(rounds: Iterable[Round]) -> dict[tuple[str, str], dict[tuple[str, int], Row]]:
-    """Group rounds into rows: by scheme and face, then by case and size, then by contender."""
+def summarise(
+    rounds: Iterable[Round],
+) -> dict[tuple[str, str], dict[tuple[str, int], Row]]:
+    """Group rounds by scheme and face, then case and size, then contender."""
     groups: dict[tuple[str, str], dict[tuple[str, int], dict[str, list[Round]]]] = {}
     for one in rounds:
         table = groups.setdefault((one["scheme"], one["face"]), {})
@@ -69,7 +76,9 @@ def _figure(played: list[Round]) -> Figure | None:
         return None
     rates = [one["rate"] for one in played]
     rate = median(rates)
-    return Figure(rate, median(one["cpu"] for one in played), (max(rates) - min(rates)) / rate)
+    return Figure(
+        rate, median(one["cpu"] for one in played), (max(rates) - min(rates)) / rate
+    )
 
 
 def markdown(rounds: list[Round], header: dict[str, str]) -> str:
@@ -107,7 +116,7 @@ def _cell(row: Row, contender: str) -> str:
 
 
 def svg(rounds: list[Round], header: dict[str, str]) -> str:
-    """Return a picture: for each case a group of bars, the fastest contender filling the width."""
+    """Return a picture: bars for each case, the fastest filling the width."""
     left, width, bar, gap, page = 190, 470, 16, 26, 860
     y = 24
     body = [_text(12, y, "Messages per second, medians (rr: round trips)", "title")]
@@ -118,10 +127,14 @@ def svg(rounds: list[Round], header: dict[str, str]) -> str:
         contenders = _columns(table)
         for (case, size), row in table.items():
             y += gap
-            title = f"{scheme}, {face}: {CASE_TITLES.get(case, case)}, {size_name(size)}"
+            title = (
+                f"{scheme}, {face}: {CASE_TITLES.get(case, case)}, {size_name(size)}"
+            )
             body.append(_text(12, y, title, "case"))
             y += 6
-            fastest = max((figure.rate for figure in row.values() if figure), default=1.0)
+            fastest = max(
+                (figure.rate for figure in row.values() if figure), default=1.0
+            )
             for contender in contenders:
                 if contender not in row:
                     continue
@@ -134,7 +147,11 @@ def svg(rounds: list[Round], header: dict[str, str]) -> str:
                     f'<rect class="{kind}" x="{left}" y="{y + 2}" '
                     f'width="{length:.1f}" height="{bar - 4}"/>'
                 )
-                label = f"{figure.rate:,.0f}  ({figure.cpu:.1f} us CPU)" if figure else "failed"
+                label = (
+                    f"{figure.rate:,.0f}  ({figure.cpu:.1f} us CPU)"
+                    if figure
+                    else "failed"
+                )
                 body.append(_text(left + length + 6, middle, label, "value"))
                 y += bar
     style = (
@@ -143,7 +160,8 @@ def svg(rounds: list[Round], header: dict[str, str]) -> str:
         ".ours{fill:#c2410c}.peer{fill:#9ca3af}"
     )
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {page} {y + 16}" width="{page}">\n'
+        '<svg xmlns="http://www.w3.org/2000/svg" '
+        f'viewBox="0 0 {page} {y + 16}" width="{page}">\n'
         f'<style>{style}</style>\n<rect width="100%" height="100%" fill="white"/>\n'
         + "\n".join(body)
         + "\n</svg>\n"

@@ -1,7 +1,7 @@
-"""Runs one contender in one case for one round, and prints the result as one line of JSON.
+"""Runs one contender in one case for one round, and prints one line of JSON.
 
-Run as a script, by the interpreter of the contender's environment; so it must not need anything
-beyond the standard library, nor know this suite by the name of its package.
+Run as a script, by the interpreter of the contender's environment; so it must not need
+anything beyond the standard library, nor know this suite by the name of its package.
 """
 
 from __future__ import annotations
@@ -13,17 +13,22 @@ import inspect
 import json
 import os
 import time
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from contenders import load_all
 
-# A window has this many messages, or as many as fit in WINDOW_BYTES but at least one: a client
-# that does not read while it sends, and a server that does not read while it writes, would wait
-# for each other for ever once the buffers of the kernel are full.
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
+
+# A window has this many messages, or as many as fit in WINDOW_BYTES but at least one: a
+# client that does not read while it sends, and a server that does not read while it
+# writes, would wait for each other for ever once the buffers of the kernel are full.
 WINDOW = 100
 WINDOW_BYTES = 2 * 1024 * 1024
-# Between two reports of the server, so that a client that queues without limit stays small.
+# Between two reports of the server, so that a client that queues without limit stays
+# small.
 PUSH_BYTES = 16 * 1024 * 1024
 
 
@@ -61,7 +66,7 @@ async def flood(connection: Any, message: bytes, count: int) -> int:
 
 
 async def push(connection: Any, message: bytes, count: int) -> int:
-    """Send at least `count` messages, and have the server confirm each portion of them."""
+    """Send at least `count` messages, and have the server confirm each portion."""
     portion = min(count, max(1, PUSH_BYTES // len(message)))
     portions = -(-count // portion)
     for _ in range(portions):
@@ -71,8 +76,8 @@ async def push(connection: Any, message: bytes, count: int) -> int:
     return portions * portion
 
 
-# The path of the server and the batch of each case. A batch of `count` returns how many messages
-# (rr: round trips) it was.
+# The path of the server and the batch of each case. A batch of `count` returns how many
+# messages (rr: round trips) it was.
 CASES: dict[str, tuple[str, Callable[[Any, bytes, int], Awaitable[int]]]] = {
     "rr": ("/", request_response),
     "pipe": ("/", pipeline),
@@ -85,8 +90,8 @@ async def measure(connection: Any, options: argparse.Namespace) -> dict[str, Any
     """Open, warm up, measure for the given time, close.
 
     Returns:
-        The number of messages, the seconds they took, and the CPU seconds (user and system, all
-        threads) that this process spent on them.
+        The number of messages, the seconds they took, and the CPU seconds (user and
+        system, all threads) that this process spent on them.
     """
     path, batch = CASES[options.case]
     message = b"x" * options.size
@@ -116,7 +121,7 @@ async def measure(connection: Any, options: argparse.Namespace) -> dict[str, Any
 
 
 def run_blocking(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """Run a coroutine that never suspends: a blocking client must not meet an event loop."""
+    """Run a coroutine that never suspends; a blocking client meets no event loop."""
     try:
         coroutine.send(None)
     except StopIteration as finished:

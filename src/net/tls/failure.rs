@@ -65,7 +65,7 @@ pub(super) fn of_handshake(
 }
 
 /// Why reading or writing failed.
-pub(super) fn of_session(error: io::Error, has_identity: bool) -> Failure {
+pub(super) fn of_session(error: &io::Error, has_identity: bool) -> Failure {
     let stack = error
         .get_ref()
         .and_then(|inner| inner.downcast_ref::<ssl::Error>())
@@ -246,3 +246,20 @@ const DIRECTORIES: [&str; 4] = [
     "/etc/security/certificates",
     "/usr/local/ssl/certs",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_counts_if_openssl_finds_something_in_it() {
+        let directory = env::temp_dir().join(format!("tls-anchors-{}", std::process::id()));
+        fs::create_dir(&directory).unwrap();
+        fs::write(directory.join("authority.pem"), "").unwrap();
+        assert!(!has_hashed_certificate(&directory));
+        fs::write(directory.join("5ed36f99.0"), "").unwrap();
+        assert!(has_hashed_certificate(&directory));
+        fs::remove_dir_all(&directory).unwrap();
+        assert!(!has_hashed_certificate(&directory));
+    }
+}

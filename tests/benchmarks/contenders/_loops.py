@@ -1,23 +1,29 @@
 """The loops that are timed.
 
-A contender is driven by whole loops rather than by single messages, so that nothing stands between
-the loop and the client's own methods: `open` sets `send` (a binary message), `send_text`, `recv` and
-`close` to bound methods of the client. A client that works in another way, with callbacks for
-instance, overrides the loops.
+A contender is driven by whole loops rather than by single messages, so that nothing
+stands between the loop and the client's own methods: `open` sets `send` (a binary
+message), `send_text`, `recv` and `close` to bound methods of the client. A client that
+works in another way, with callbacks for instance, overrides the loops.
 
-`round_trips` and `receive_many` return the length of the last message in bytes, by which the
-worker checks that the payload has arrived.
+`round_trips` and `receive_many` return the length of the last message in bytes, by
+which the worker checks that the payload has arrived.
 """
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
 
 def ssl_context(certificate: str | None) -> ssl.SSLContext | None:
-    """Return a context that trusts only the PEM file `certificate`; `None` for plain TCP."""
-    return None if certificate is None else ssl.create_default_context(cafile=certificate)
+    """Return a context that trusts the PEM file `certificate`; `None` for `ws`."""
+    return (
+        None if certificate is None else ssl.create_default_context(cafile=certificate)
+    )
 
 
 class SyncLoops:

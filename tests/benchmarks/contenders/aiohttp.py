@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ._loops import AsyncLoops, ssl_context
 
+
 NAME = "aiohttp"
 DISTRIBUTION = "aiohttp"
 ENVIRONMENT = "peers"

@@ -1,7 +1,8 @@
 """`picows` itself: callbacks instead of `recv`.
 
-The loops are written as picows' documentation does it, inside the callback. Each message is taken
-out as `bytes`, because that is what the other clients hand to the application.
+The loops are written as picows' documentation does it, inside the callback. Each
+message is taken out as `bytes`, because that is what the other clients hand to the
+application.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 from typing import Any
 
 from ._loops import AsyncLoops, ssl_context
+
 
 NAME = "picows"
 DISTRIBUTION = "picows"
@@ -38,7 +40,10 @@ class Async(AsyncLoops):
         self.text = picows.WSMsgType.TEXT
         self.loop = asyncio.get_running_loop()
         self.transport, _ = await picows.ws_connect(
-            Listener, url, ssl_context=ssl_context(certificate), max_frame_size=2**31 - 1
+            Listener,
+            url,
+            ssl_context=ssl_context(certificate),
+            max_frame_size=2**31 - 1,
         )
 
     async def close(self) -> None:

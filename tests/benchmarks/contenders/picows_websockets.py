@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ._loops import AsyncLoops, ssl_context
+
 
 NAME = "picows.websockets"
 DISTRIBUTION = "picows"
@@ -13,10 +16,11 @@ class Async(AsyncLoops):
     async def open(self, url: str, certificate: str | None) -> None:
         from picows.websockets import connect
 
-        options = {"compression": None, "max_size": None, "proxy": None}
+        options: dict[str, Any] = {"compression": None, "max_size": None, "proxy": None}
         if certificate is not None:
-            # picows 2.3.1 with aiofastnet 1.2.0 sometimes waits for ever over TLS for data it has
-            # already read, once a full queue has paused reading. Without a limit it never pauses.
+            # picows 2.3.1 with aiofastnet 1.2.0 sometimes waits for ever over TLS for
+            # data it has already read, once a full queue has paused reading. Without a
+            # limit it never pauses.
             options["max_queue"] = None
         ws = await connect(url, ssl=ssl_context(certificate), **options)
         self.send = self.send_text = ws.send

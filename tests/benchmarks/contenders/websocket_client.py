@@ -6,6 +6,7 @@ import socket
 
 from ._loops import SyncLoops
 
+
 NAME = "websocket-client"
 DISTRIBUTION = "websocket-client"
 ENVIRONMENT = "peers"

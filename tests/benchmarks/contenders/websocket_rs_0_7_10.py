@@ -1,7 +1,8 @@
 """PyPI's `websocket-rs` 0.7.10, the package of the same name by another author.
 
-Its blocking client and its native asyncio client; the latter's `send` is a plain function that
-queues without limit. It needs an environment of its own, since its import name is ours.
+Its blocking client and its native asyncio client; the latter's `send` is a plain
+function that queues without limit. It needs an environment of its own, since its import
+name is ours.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 
 from ._loops import AsyncLoops, SyncLoops, ssl_context
+
 
 NAME = "websocket-rs-0.7.10"
 DISTRIBUTION = "websocket-rs"

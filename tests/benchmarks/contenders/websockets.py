@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ._loops import AsyncLoops, SyncLoops, ssl_context
+
 
 NAME = "websockets"
 DISTRIBUTION = "websockets"
 ENVIRONMENT = "peers"
 
 # A proxy of the machine must not come between a benchmark and its server.
-OPTIONS = {"compression": None, "max_size": None, "proxy": None}
+OPTIONS: dict[str, Any] = {"compression": None, "max_size": None, "proxy": None}
 
 
 class Sync(SyncLoops):

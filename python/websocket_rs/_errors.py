@@ -1,0 +1,136 @@
+"""Makes exceptions out of what the core reports. Imported by the core when it needs to.
+
+It takes plain values and knows nothing of the core, so that the classes, their texts and
+their causes are all in Python, in one place.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from . import exceptions
+from .frames import Close
+
+
+def connection_closed(
+    ok: bool,
+    rcvd: tuple[int, str] | None,
+    sent: tuple[int, str] | None,
+    rcvd_then_sent: bool | None,
+    cause: BaseException | None,
+) -> exceptions.ConnectionClosed:
+    """The closing handshake as it went, and what failed."""
+    cls = exceptions.ConnectionClosedOK if ok else exceptions.ConnectionClosedError
+    exc = cls(
+        None if rcvd is None else Close(*rcvd),
+        None if sent is None else Close(*sent),
+        rcvd_then_sent,
+    )
+    exc.__cause__ = cause
+    return exc
+
+
+def protocol_error(text: str) -> BaseException:
+    """The peer broke a rule."""
+    return exceptions.ProtocolError(text)
+
+
+def invalid_data(text: str) -> BaseException:
+    """A text isn't UTF-8."""
+    return exceptions.ProtocolError(text)
+
+
+def payload_too_big(size: int, max_size: int, current: int) -> BaseException:
+    """A message exceeds the limit."""
+    return exceptions.PayloadTooBig(size, max_size, current or None)
+
+
+def end_of_stream() -> BaseException:
+    """The stream ended without a Close frame."""
+    return EOFError("stream ended without a close frame")
+
+
+def stream_error(number: int | None, text: str) -> BaseException:
+    """A system call failed; OSError picks its own subclass."""
+    return OSError(text) if number is None else OSError(number, os.strerror(number))
+
+
+def connect_error(number: int | None, text: str) -> BaseException:
+    """A system call failed while the connection was being opened."""
+    cls = {
+        errno.ECONNREFUSED: exceptions.RefusedError,
+        errno.ECONNRESET: exceptions.ResetError,
+    }.get(number or 0, exceptions.ConnectError)
+    return cls(text) if number is None else cls(number, text)
+
+
+def resolve_error(code: int, text: str) -> BaseException:
+    """A host name can't be resolved; the code is an ``EAI_*`` value."""
+    return exceptions.ResolveError(code, text)
+
+
+def tls_error(text: str) -> BaseException:
+    """TLS can't be agreed upon."""
+    return exceptions.TLSError(1, text)
+
+
+def certificate_error(text: str, reason: str) -> BaseException:
+    """The server's certificate isn't accepted."""
+    exc = exceptions.CertificateError(1, text)
+    exc.verify_message = reason
+    return exc
+
+
+def invalid_uri(uri: str, msg: str) -> BaseException:
+    """The URI breaks a rule."""
+    return exceptions.InvalidURI(uri, msg)
+
+
+def invalid_message(text: str, eof: bool) -> BaseException:
+    """The response isn't HTTP."""
+    exc = exceptions.InvalidMessage("did not receive a valid HTTP response")
+    exc.__cause__ = EOFError(text) if eof else ValueError(text)
+    return exc
+
+
+def invalid_status(
+    status: int, reason: str, headers: list[tuple[str, str]], body: bytes
+) -> BaseException:
+    """The server refuses."""
+    from .datastructures import Headers
+    from .http11 import Response
+
+    return exceptions.InvalidStatus(Response(status, reason, Headers(headers), body))
+
+
+def invalid_header(name: str, value: str | None) -> BaseException:
+    """A header is missing or wrong."""
+    if value is None or "," in value:
+        return exceptions.InvalidHeader(name, value)
+    return exceptions.InvalidHeaderValue(name, value)
+
+
+def invalid_upgrade(name: str, value: str | None) -> BaseException:
+    """The response doesn't upgrade."""
+    return exceptions.InvalidUpgrade(name, value)
+
+
+def negotiation_error(text: str) -> BaseException:
+    """Something was chosen that wasn't offered."""
+    return exceptions.NegotiationError(text)
+
+
+def security_error(text: str) -> BaseException:
+    """The response is too large."""
+    return exceptions.SecurityError(text)
+
+
+def concurrency_error(text: str) -> BaseException:
+    """Someone else is in the call."""
+    return exceptions.ConcurrencyError(text)
+
+
+def unusable(text: str) -> BaseException:
+    """The connection isn't open, or not in this process."""
+    return exceptions.WebSocketException(text)

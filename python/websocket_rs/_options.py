@@ -1,0 +1,124 @@
+"""The arguments of both `connect`s, checked and brought into the core's form."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from . import _core
+from .datastructures import Headers
+from .tls import interpret
+
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+    from .datastructures import HeadersLike
+
+
+MAX_SIZE = 2**27
+INBOX_LIMIT = 2**24
+WRITE_LIMIT = 2**16
+USER_AGENT = f"Python/{platform.python_version()} websocket-rs/{_core.__version__}"
+
+
+def connect_options(
+    url: str,
+    connect_timeout: float | None,
+    *,
+    ssl: SSLContext | bool | None,
+    ca_file: str | os.PathLike[str] | None,
+    client_cert: str | os.PathLike[str] | None,
+    client_key: str | os.PathLike[str] | None,
+    server_hostname: str | None,
+    additional_headers: HeadersLike | None,
+    origin: str | None,
+    subprotocols: Sequence[str] | None,
+    user_agent_header: str | None,
+    close_timeout: float | None,
+    max_size: int | None,
+    inbox_limit: int,
+    write_limit: int,
+) -> _core.ConnectOptions:
+    """Check everything that can be checked without I/O to the network."""
+    if not isinstance(url, str):
+        raise TypeError(f"url must be a str, not {type(url).__name__}: {url!r}")
+    options = _core.ConnectOptions(
+        url,
+        headers=_headers(additional_headers),
+        origin=_optional_text("origin", origin),
+        subprotocols=_subprotocols(subprotocols),
+        user_agent=_optional_text("user_agent_header", user_agent_header),
+        server_hostname=server_hostname,
+        connect_timeout=_seconds("connect_timeout", connect_timeout),
+        close_timeout=_seconds("close_timeout", close_timeout),
+        max_size=None if max_size is None else _size("max_size", max_size),
+        inbox_limit=_size("inbox_limit", inbox_limit),
+        write_limit=_size("write_limit", write_limit),
+    )
+    tls = interpret(
+        options.secure, ssl, ca_file, client_cert, client_key, server_hostname
+    )
+    return options if tls is None else options.with_tls(*tls)
+
+
+def check_timeout(name: str, value: float | None) -> float | None:
+    """Check a timeout that the core takes separately."""
+    seconds = _seconds(name, value)
+    if seconds is not None and not seconds >= 0:
+        raise ValueError(f"{name} must be a number of seconds, 0 or more, not {value!r}")
+    return seconds
+
+
+def _seconds(name: str, value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} must be a number of seconds or None, not {value!r}")
+    return float(value)
+
+
+def _size(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be a number of bytes, not {value!r}")
+    if value < 0:
+        raise ValueError(f"{name} must be 0 bytes or more, not {value!r}")
+    return value
+
+
+def _optional_text(name: str, value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{name} must be a str or None, not {value!r}")
+    return value
+
+
+def _subprotocols(value: Any) -> list[str]:
+    if value is None:
+        return []
+    if isinstance(value, str):
+        raise TypeError("subprotocols must be a list, not a str")
+    if not isinstance(value, Sequence):
+        raise TypeError("subprotocols must be a list")
+    return list(value)
+
+
+def _headers(value: Any) -> list[tuple[str, str]]:
+    if value is None:
+        return []
+    items: Any
+    if isinstance(value, Headers):
+        items = value.raw_items()
+    elif isinstance(value, Mapping):
+        items = value.items()
+    elif hasattr(value, "keys"):
+        items = ((name, value[name]) for name in value.keys())  # noqa: SIM118
+    else:
+        items = value
+    headers = []
+    for name, text in items:
+        if not isinstance(name, str) or not isinstance(text, str):
+            raise TypeError(f"names and values of headers must be str: {name!r}")
+        headers.append((name, text))
+    return headers

@@ -1,0 +1,291 @@
+"""Everything that this package raises, beside the exceptions of Python itself.
+
+* `WebSocketException` (a `RuntimeError`)
+
+  * `ConnectionClosed`
+
+    * `ConnectionClosedOK`
+    * `ConnectionClosedError`
+
+  * `InvalidURI` (also a `ValueError`)
+  * `InvalidHandshake`
+
+    * `SecurityError`
+    * `InvalidMessage`
+    * `InvalidStatus`
+    * `InvalidHeader`
+
+      * `InvalidUpgrade`
+
+    * `NegotiationError`
+
+  * `ConnectError` (also an `OSError`), in the shapes that Python users expect:
+    `RefusedError` (also a `ConnectionRefusedError`), `ResetError` (also a
+    `ConnectionResetError`), `ResolveError` (also a `socket.gaierror`), `TLSError`
+    (also an `ssl.SSLError`), `CertificateError` (also an
+    `ssl.SSLCertVerificationError`)
+  * `ProtocolError`
+
+    * `PayloadTooBig`
+
+  * `ConcurrencyError`
+
+A time that ran out is Python's `TimeoutError`, and its text names what was under way.
+A wrong argument is a `TypeError` or a `ValueError`, raised before anything is sent; the
+connection is then as it was.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any
+
+
+if TYPE_CHECKING:
+    from .frames import Close
+    from .http11 import Response
+
+
+__all__ = [
+    "CertificateError",
+    "ConcurrencyError",
+    "ConnectError",
+    "ConnectionClosed",
+    "ConnectionClosedError",
+    "ConnectionClosedOK",
+    "InvalidHandshake",
+    "InvalidHeader",
+    "InvalidMessage",
+    "InvalidStatus",
+    "InvalidURI",
+    "InvalidUpgrade",
+    "NegotiationError",
+    "PayloadTooBig",
+    "ProtocolError",
+    "RefusedError",
+    "ResetError",
+    "ResolveError",
+    "SecurityError",
+    "TLSError",
+    "WebSocketException",
+]
+
+
+class WebSocketException(RuntimeError):
+    """Base class of all the exceptions of this package."""
+
+
+class ConnectionClosed(WebSocketException):
+    """Raised when sending or receiving on a closed connection.
+
+    Attributes:
+        rcvd: The Close frame received, or ``None``.
+        sent: The Close frame sent, or ``None``.
+        rcvd_then_sent: Whether the peer's came first; ``None`` unless there are both.
+    """
+
+    def __init__(
+        self,
+        rcvd: Close | None,
+        sent: Close | None,
+        rcvd_then_sent: bool | None = None,
+    ) -> None:
+        self.rcvd = rcvd
+        self.sent = sent
+        self.rcvd_then_sent = rcvd_then_sent
+
+    @property
+    def code(self) -> int:
+        """The close code received, 1006 if there was none."""
+        return 1006 if self.rcvd is None else self.rcvd.code
+
+    @property
+    def reason(self) -> str:
+        """The close reason received, empty if there was none."""
+        return "" if self.rcvd is None else self.rcvd.reason
+
+    def __str__(self) -> str:
+        if self.rcvd is None:
+            if self.sent is None:
+                return "no close frame received or sent"
+            return f"sent {self.sent}; no close frame received"
+        if self.sent is None:
+            return f"received {self.rcvd}; no close frame sent"
+        if self.rcvd_then_sent:
+            return f"received {self.rcvd}; then sent {self.sent}"
+        return f"sent {self.sent}; then received {self.rcvd}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.rcvd, self.sent, self.rcvd_then_sent)
+
+
+class ConnectionClosedOK(ConnectionClosed):
+    """The connection was closed normally, with code 1000, 1001 or none.
+
+    Also raised by `recv` when this program itself is closing the connection and the
+    peer has not answered yet.
+    """
+
+
+class ConnectionClosedError(ConnectionClosed):
+    """The connection failed, or was closed with a code that tells of an error.
+
+    What failed is the ``__cause__``.
+    """
+
+
+class InvalidURI(WebSocketException, ValueError):
+    """Raised when connecting to a URI that isn't a valid WebSocket URI.
+
+    Attributes:
+        uri: The URI, without credentials.
+        msg: The rule that it breaks.
+    """
+
+    def __init__(self, uri: str, msg: str) -> None:
+        self.uri = uri
+        self.msg = msg
+
+    def __str__(self) -> str:
+        return f"{self.uri} isn't a valid URI: {self.msg}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.uri, self.msg)
+
+
+class InvalidHandshake(WebSocketException):
+    """Base class of what is raised when the opening handshake fails."""
+
+
+class SecurityError(InvalidHandshake):
+    """Raised when a response is larger than any handshake has reason to be."""
+
+
+class InvalidMessage(InvalidHandshake):
+    """Raised when the response isn't valid HTTP."""
+
+
+class InvalidStatus(InvalidHandshake):
+    """Raised when the server refuses the WebSocket connection.
+
+    Attributes:
+        response: The response, with ``status_code``, ``headers`` and ``body``.
+    """
+
+    def __init__(self, response: Response) -> None:
+        self.response = response
+
+    def __str__(self) -> str:
+        status = self.response.status_code
+        return f"server rejected WebSocket connection: HTTP {status:d}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.response,)
+
+
+class InvalidHeader(InvalidHandshake):
+    """Raised when a header of the response is missing or breaks the rules.
+
+    Attributes:
+        name: The name of the header.
+        value: Its value, or ``None`` if it's missing.
+    """
+
+    def __init__(self, name: str, value: str | None = None) -> None:
+        self.name = name
+        self.value = value
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return f"missing {self.name} header"
+        if self.value == "":
+            return f"empty {self.name} header"
+        return f"invalid {self.name} header: {self.value}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.name, self.value)
+
+
+class InvalidHeaderValue(InvalidHeader):
+    """Raised when the value of a header of the response is wrong."""
+
+
+class InvalidUpgrade(InvalidHeader):
+    """Raised when the response doesn't upgrade the connection to WebSocket."""
+
+
+class NegotiationError(InvalidHandshake):
+    """Raised when the server chose a subprotocol or extension that wasn't offered."""
+
+
+class ConnectError(OSError, WebSocketException):
+    """Raised when the network is the reason that no connection could be opened."""
+
+
+class RefusedError(ConnectionRefusedError, ConnectError):
+    """Raised when no server listens at the address."""
+
+
+class ResetError(ConnectionResetError, ConnectError):
+    """Raised when the server breaks the connection off while it's being opened."""
+
+
+class ResolveError(socket.gaierror, ConnectError):
+    """Raised when the host name can't be resolved."""
+
+
+class ProtocolError(WebSocketException):
+    """The cause of a connection's failure where the peer broke the protocol."""
+
+
+class PayloadTooBig(ProtocolError):
+    """The cause of a connection's failure where a message exceeded ``max_size``.
+
+    Attributes:
+        size: The size of the frame, in bytes.
+        max_size: The limit for a message, in bytes.
+        current_size: What had been received of the message before, in bytes.
+    """
+
+    def __init__(
+        self, size: int, max_size: int, current_size: int | None = None
+    ) -> None:
+        self.size = size
+        self.max_size = max_size
+        self.current_size = current_size
+
+    def __str__(self) -> str:
+        after = ""
+        if self.current_size is not None:
+            after = f" after reading {self.current_size} bytes"
+        return f"frame with {self.size} bytes{after} exceeds limit of {self.max_size} bytes"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.size, self.max_size, self.current_size)
+
+
+class ConcurrencyError(WebSocketException):
+    """Raised when a method is called that another thread or task is already in."""
+
+
+def __getattr__(name: str) -> Any:
+    """Make the classes that need the `ssl` module, which is slow to import."""
+    if name not in ("TLSError", "CertificateError"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import ssl
+
+    class TLSError(ssl.SSLError, ConnectError):
+        """Raised when TLS can't be agreed upon with the server."""
+
+    class CertificateError(ssl.SSLCertVerificationError, TLSError):
+        """Raised when the server's certificate isn't accepted.
+
+        Attributes:
+            verify_message: The reason.
+        """
+
+    for cls in (TLSError, CertificateError):
+        cls.__module__ = __name__
+        cls.__qualname__ = cls.__name__
+        globals()[cls.__name__] = cls
+    return globals()[name]

@@ -1,0 +1,416 @@
+//! The asyncio face: nothing here waits. What would have to wait takes a future of the loop, to
+//! complete it when the time has come.
+
+use std::sync::{
+    Arc, Mutex, OnceLock, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
+
+use pyo3::{PyTraverseError, PyVisit, prelude::*};
+
+use super::{
+    convert::{self, Outgoing},
+    event_loop::{Event, Signals, Wakeups},
+    exceptions, logging,
+    options::ConnectOptions,
+    sync_client::close_frame,
+};
+use crate::{
+    connection::{Connection, Observer},
+    connection_thread::{Control, Role, serve},
+    deadline::{Deadline, Wait},
+    error::{Error, Result},
+    net::stream::Stream,
+    opening::open,
+    options,
+    protocol::close::CloseFrame,
+};
+
+/// A connection whose methods never block. The base class of
+/// `websocket_rs.async_client.AsyncWebSocket`.
+#[pyclass(frozen, subclass, module = "websocket_rs._core")]
+pub(super) struct AsyncConnection {
+    control: Arc<Control>,
+    wakeups: Py<Wakeups>,
+    notices: Arc<Notices>,
+    /// What the connection thread makes of the attempt to connect.
+    opened: Arc<Mutex<Option<Result<Arc<Connection>>>>>,
+    connection: OnceLock<Arc<Connection>>,
+    target: String,
+}
+
+/// What the program waits for, told to its loop as it happens.
+#[derive(Debug)]
+struct Notices {
+    id: u64,
+    signals: Arc<Signals>,
+    arrival_wanted: AtomicBool,
+    room_wanted: AtomicBool,
+    end_wanted: AtomicBool,
+}
+
+/// The observer of the connection.
+#[derive(Debug)]
+struct Watcher(Arc<Notices>);
+
+impl Notices {
+    fn tell(&self, wanted: &AtomicBool, event: Event) {
+        if wanted.load(Ordering::SeqCst) && wanted.swap(false, Ordering::SeqCst) {
+            self.signals.send((self.id, event));
+        }
+    }
+}
+
+impl Observer for Watcher {
+    fn arrived(&self) {
+        self.0.tell(&self.0.arrival_wanted, Event::Arrived);
+    }
+
+    fn drained(&self) {
+        self.0.tell(&self.0.room_wanted, Event::Drained);
+    }
+
+    fn ended(&self) {
+        self.0.tell(&self.0.end_wanted, Event::Ended);
+    }
+}
+
+#[pymethods]
+impl AsyncConnection {
+    /// Starts to connect, in a new connection thread.
+    #[new]
+    fn new(py: Python<'_>, options: &ConnectOptions, wakeups: Py<Wakeups>) -> PyResult<Self> {
+        logging::refresh(py)?;
+        let raise = |error| exceptions::raise(py, error);
+        let control = Control::new().map_err(raise)?;
+        let notices = Arc::new(Notices {
+            id: control.id,
+            signals: wakeups.get().signals(),
+            arrival_wanted: AtomicBool::new(false),
+            room_wanted: AtomicBool::new(false),
+            end_wanted: AtomicBool::new(false),
+        });
+        let opened = Arc::new(Mutex::new(None));
+        let run = {
+            let options = options.inner.clone();
+            let (control, notices) = (Arc::clone(&control), Arc::clone(&notices));
+            let opened = Arc::clone(&opened);
+            move || run(&options, &control, &notices, &opened)
+        };
+        py.detach(|| control.spawn(run)).map_err(raise)?;
+        Ok(Self {
+            control,
+            wakeups,
+            notices,
+            opened,
+            connection: OnceLock::new(),
+            target: options.inner.uri.to_string(),
+        })
+    }
+
+    /// Completes the future when the attempt to connect has ended, well or not.
+    fn on_opened(&self, py: Python<'_>, future: &Bound<'_, PyAny>) -> PyResult<()> {
+        let waiter = (self.control.id, Event::Opened);
+        self.wakeups.get().wait_for(waiter, future);
+        if self.opened.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+            self.wakeups.get().resolve(py, waiter)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the result of the attempt to connect: returns, or raises why it failed.
+    fn finish_opening(&self, py: Python<'_>) -> PyResult<()> {
+        let result = self
+            .opened
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        match result {
+            Some(Ok(connection)) => {
+                // It is set here only, once.
+                let _ = self.connection.set(connection);
+                logging::drain(py)
+            }
+            Some(Err(error)) => {
+                py.detach(|| self.control.join());
+                logging::drain(py)?;
+                Err(exceptions::raise(py, error))
+            }
+            None => Err(exceptions::raise(py, Error::Cancelled)),
+        }
+    }
+
+    /// Accepts a message for sending. Returns whether there is room for more.
+    fn post(&self, py: Python<'_>, message: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let outgoing = Outgoing::new(message)?;
+        let (kind, payload) = outgoing.parts();
+        let connection = self.connection(py)?;
+        let raise = |error| exceptions::raise(py, error);
+        if payload.len() > COPIED {
+            return py
+                .detach(|| {
+                    let is_first = connection.post(kind, payload)?;
+                    connection.hand_over(is_first);
+                    Ok(connection.has_room())
+                })
+                .map_err(raise);
+        }
+        if connection.post(kind, payload).map_err(raise)? {
+            py.detach(|| connection.hand_over(true));
+        } else {
+            connection.hand_over(false);
+        }
+        Ok(connection.has_room())
+    }
+
+    /// Completes the future when there is room again, or nothing can be sent any more.
+    fn on_room(&self, py: Python<'_>, future: &Bound<'_, PyAny>) -> PyResult<()> {
+        let connection = self.connection(py)?;
+        let waiter = (self.control.id, Event::Drained);
+        self.wakeups.get().wait_for(waiter, future);
+        let wanted = &self.notices.room_wanted;
+        wanted.store(true, Ordering::SeqCst);
+        if (connection.has_room() || connection.check_sendable().is_err())
+            && wanted.swap(false, Ordering::SeqCst)
+        {
+            self.wakeups.get().resolve(py, waiter)?;
+        }
+        Ok(())
+    }
+
+    /// Whether there is room to send; raises if nothing can be sent any more.
+    fn has_room(&self, py: Python<'_>) -> PyResult<bool> {
+        let connection = self.connection(py)?;
+        if connection.has_room() {
+            return Ok(true);
+        }
+        connection
+            .check_sendable()
+            .map_err(|error| exceptions::raise(py, error))?;
+        Ok(false)
+    }
+
+    /// Takes a message that has been received; `None` if there is none.
+    #[pyo3(signature = (decode=None))]
+    fn pop<'py>(
+        &self,
+        py: Python<'py>,
+        decode: Option<bool>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let connection = self.connection(py)?;
+        let message = connection
+            .inbox
+            .pop(|kind, payload| convert::message(py, kind, &payload, decode));
+        if message.is_some() && connection.inbox.resumes() {
+            connection.control.wake();
+        }
+        message.transpose()
+    }
+
+    /// Completes the future when a message has arrived. Raises if none will come any more.
+    fn on_arrival(&self, py: Python<'_>, future: &Bound<'_, PyAny>) -> PyResult<()> {
+        let connection = self.connection(py)?;
+        logging::drain(py)?;
+        let waiter = (self.control.id, Event::Arrived);
+        let wakeups = self.wakeups.get();
+        wakeups.wait_for(waiter, future);
+        connection.note_waiting();
+        let wanted = &self.notices.arrival_wanted;
+        wanted.store(true, Ordering::SeqCst);
+        // What happened before the flag was set has told nobody.
+        let receivable = connection.check_receivable();
+        if connection.inbox.is_empty() {
+            if let Err(error) = receivable {
+                wanted.store(false, Ordering::SeqCst);
+                wakeups.forget(waiter);
+                logging::drain(py)?;
+                return Err(exceptions::raise(py, error));
+            }
+        } else if wanted.swap(false, Ordering::SeqCst) {
+            wakeups.resolve(py, waiter)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets the future given to [`Self::on_arrival`].
+    fn forget_arrival(&self) {
+        self.notices.arrival_wanted.store(false, Ordering::SeqCst);
+        self.wakeups.get().forget((self.control.id, Event::Arrived));
+    }
+
+    /// Starts the closing handshake.
+    fn begin_close(&self, py: Python<'_>, code: u16, reason: &str) -> PyResult<()> {
+        let connection = self.connection(py)?;
+        let frame = CloseFrame::new(code, reason)
+            .map_err(|rule| exceptions::raise(py, Error::InvalidArgument(rule)))?;
+        py.detach(|| connection.begin_close(frame));
+        Ok(())
+    }
+
+    /// Completes the future when the connection has ended. Returns whether it has ended already.
+    fn on_end(&self, py: Python<'_>, future: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let connection = self.connection(py)?;
+        logging::drain(py)?;
+        let waiter = (self.control.id, Event::Ended);
+        self.wakeups.get().wait_for(waiter, future);
+        self.notices.end_wanted.store(true, Ordering::SeqCst);
+        let ended = py.detach(|| connection.has_ended());
+        if ended {
+            self.wakeups.get().forget(waiter);
+            // The thread is past its last line.
+            py.detach(|| self.control.join());
+        }
+        Ok(ended)
+    }
+
+    /// Give the connection up without the closing handshake and without waiting.
+    fn abandon(&self, py: Python<'_>) {
+        py.detach(|| self.give_up());
+    }
+
+    /// Whether the connection's thread and descriptors are free, or it was never open.
+    #[getter]
+    fn has_ended(&self, py: Python<'_>) -> bool {
+        match self.connection.get() {
+            Some(connection) => py.detach(|| connection.has_ended()),
+            None => true,
+        }
+    }
+
+    /// The number of the state: 0 CONNECTING, 1 OPEN, 2 CLOSING, 3 CLOSED.
+    #[getter]
+    fn state_number(&self) -> u8 {
+        self.connection
+            .get()
+            .map_or(0, |connection| connection.state() as u8)
+    }
+
+    /// The close code and reason received, once the connection is closed.
+    #[getter]
+    fn close_frame(&self) -> Option<(u16, String)> {
+        self.connection.get().and_then(|connection| close_frame(connection))
+    }
+
+    /// Whether the connection is closed, or being closed, in the normal way.
+    #[getter]
+    fn closed_ok(&self) -> bool {
+        self.connection
+            .get()
+            .is_some_and(|connection| connection.closure().is_ok())
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> std::result::Result<(), PyTraverseError> {
+        visit.call(&self.wakeups)
+    }
+
+    /// The name of the connection and of its thread.
+    #[getter]
+    fn name(&self) -> String {
+        format!("websocket-{}", self.control.id)
+    }
+
+    /// The URI without credentials and query.
+    #[getter]
+    fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// The subprotocol agreed upon, if any.
+    #[getter]
+    fn subprotocol(&self) -> Option<&str> {
+        self.connection.get()?.subprotocol.as_deref()
+    }
+
+    /// The address of this end.
+    #[getter]
+    fn local_address<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let connection = self.connection(py)?;
+        convert::address(py, connection.addresses.0)
+    }
+
+    /// The address of the server.
+    #[getter]
+    fn remote_address<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let connection = self.connection(py)?;
+        convert::address(py, connection.addresses.1)
+    }
+}
+
+impl AsyncConnection {
+    fn connection(&self, py: Python<'_>) -> PyResult<&Connection> {
+        let connection = self
+            .connection
+            .get()
+            .ok_or_else(|| exceptions::raise(py, Error::Cancelled))?;
+        connection
+            .check_process()
+            .map_err(|error| exceptions::raise(py, error))?;
+        Ok(connection)
+    }
+
+    fn give_up(&self) {
+        let is_ours = self
+            .connection
+            .get()
+            .is_none_or(|connection| connection.check_process().is_ok());
+        if is_ours {
+            self.control.stop();
+        }
+    }
+}
+
+impl Drop for AsyncConnection {
+    fn drop(&mut self) {
+        self.give_up();
+        for event in [Event::Opened, Event::Arrived, Event::Drained, Event::Ended] {
+            self.wakeups.get().forget((self.control.id, event));
+        }
+    }
+}
+
+/// The life of the connection thread: opening, serving, ending.
+fn run(
+    options: &options::ConnectOptions,
+    control: &Arc<Control>,
+    notices: &Arc<Notices>,
+    opened: &Mutex<Option<Result<Arc<Connection>>>>,
+) {
+    let result = connect(options, control, notices);
+    let (answer, service) = match result {
+        Ok((connection, stream)) => (Ok(Arc::clone(&connection)), Some((connection, stream))),
+        Err(error) => (Err(error), None),
+    };
+    *opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+    notices.signals.send((control.id, Event::Opened));
+    if let Some((connection, stream)) = service {
+        serve(&connection, stream, Role::Reads);
+    }
+}
+
+fn connect(
+    options: &options::ConnectOptions,
+    control: &Arc<Control>,
+    notices: &Arc<Notices>,
+) -> Result<(Arc<Connection>, Arc<Stream>)> {
+    let interrupt = || {
+        if control.is_stopping() {
+            Err(Error::Cancelled)
+        } else {
+            Ok(())
+        }
+    };
+    let wake = control.wake_up();
+    let wait = Wait {
+        deadline: Deadline::after(options.connect_timeout),
+        interrupt: &interrupt,
+        wake: wake.as_deref(),
+    };
+    let established = open(options, control.id, &wait)?;
+    let observer = Box::new(Watcher(Arc::clone(notices)));
+    let (connection, stream) =
+        Connection::new(established, options, Arc::clone(control), observer)?;
+    Ok((Arc::new(connection), stream))
+}
+
+/// Up to this size, copying a message takes less than leaving the interpreter.
+const COPIED: usize = 16 * 1024;

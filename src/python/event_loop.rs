@@ -1,0 +1,156 @@
+//! From connection threads to an event loop: one eventfd and one queue for each loop.
+//!
+//! The eventfd says that something has happened; the queue says on which connections; what it is,
+//! a message or room to send, stays where it is until a waiter takes it. So a cancelled waiter
+//! loses nothing. The queue carries numbers, never Python objects: the futures that wait are kept
+//! here, where only Python threads come.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use pyo3::{PyTraverseError, PyVisit, intern, prelude::*};
+
+use super::logging;
+use crate::net::wake::Wake;
+
+/// What a future waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Event {
+    /// The attempt to connect has come to an end.
+    Opened,
+    /// A message has arrived, or none will come any more.
+    Arrived,
+    /// The outbox has room, or nothing will be sent any more.
+    Drained,
+    /// The connection has ended.
+    Ended,
+}
+
+/// A waiter: the number of its connection, and what it waits for.
+pub(super) type Waiter = (u64, Event);
+
+/// The side of connection threads.
+#[derive(Debug)]
+pub(super) struct Signals {
+    queue: Sender<Waiter>,
+    /// Whether the eventfd has been set and not cleared since.
+    signalled: AtomicBool,
+    wake: Wake,
+}
+
+impl Signals {
+    /// Tells the loop that what a waiter waits for has happened.
+    pub(super) fn send(&self, waiter: Waiter) {
+        // The other end lives as long as the loop's `Wakeups`; without it nobody waits.
+        if self.queue.send(waiter).is_ok() && !self.signalled.swap(true, Ordering::AcqRel) {
+            self.wake.set();
+        }
+    }
+}
+
+/// The side of the event loop: the callback of its reader.
+///
+/// It must not refer to its loop by itself, or the two would keep each other alive.
+#[pyclass(frozen, weakref, module = "websocket_rs._core")]
+pub(super) struct Wakeups {
+    signals: Arc<Signals>,
+    queue: Receiver<Waiter>,
+    /// Held for single operations on the map, by threads that are attached.
+    futures: Mutex<HashMap<Waiter, Py<PyAny>>>,
+}
+
+#[pymethods]
+impl Wakeups {
+    /// Raises `OSError` if the process has no descriptor left.
+    #[new]
+    fn new() -> PyResult<Self> {
+        let (sender, queue) = unbounded();
+        Ok(Self {
+            signals: Arc::new(Signals {
+                queue: sender,
+                signalled: AtomicBool::new(false),
+                wake: Wake::new()?,
+            }),
+            queue,
+            futures: Mutex::default(),
+        })
+    }
+
+    /// The descriptor to register with `loop.add_reader`.
+    fn fileno(&self) -> i32 {
+        self.signals.wake.as_raw_fd()
+    }
+
+    /// Wakes those that wait for what has happened. The callback of the reader.
+    fn dispatch(&self, py: Python<'_>) -> PyResult<()> {
+        self.signals.wake.clear();
+        // Cleared before the queue is looked at, so that nothing sent later goes unnoticed.
+        self.signals.signalled.store(false, Ordering::SeqCst);
+        for _ in 0..BUDGET {
+            let Ok(waiter) = self.queue.try_recv() else {
+                return logging::drain(py);
+            };
+            self.resolve(py, waiter)?;
+        }
+        // The loop has others to serve, too. It will come back for the rest.
+        self.signals.wake.set();
+        logging::drain(py)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        // The collector runs on a thread that may be in the middle of a change.
+        match self.futures.try_lock() {
+            Ok(futures) => futures.values().try_for_each(|future| visit.call(future)),
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn __clear__(&self) {
+        let futures = std::mem::take(&mut *self.futures());
+        drop(futures);
+    }
+}
+
+impl Wakeups {
+    /// The side of connection threads.
+    pub(super) fn signals(&self) -> Arc<Signals> {
+        Arc::clone(&self.signals)
+    }
+
+    /// Keeps the future of a waiter until [`Self::resolve`] completes it.
+    pub(super) fn wait_for(&self, waiter: Waiter, future: &Bound<'_, PyAny>) {
+        let replaced = self.futures().insert(waiter, future.clone().unbind());
+        drop(replaced);
+    }
+
+    /// Completes the future of a waiter, if there is one and it still waits.
+    pub(super) fn resolve(&self, py: Python<'_>, waiter: Waiter) -> PyResult<()> {
+        let future = self.futures().remove(&waiter);
+        if let Some(future) = future {
+            let future = future.bind(py);
+            if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
+                future.call_method1(intern!(py, "set_result"), (py.None(),))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets a waiter that is gone.
+    pub(super) fn forget(&self, waiter: Waiter) {
+        let future = self.futures().remove(&waiter);
+        drop(future);
+    }
+
+    fn futures(&self) -> MutexGuard<'_, HashMap<Waiter, Py<PyAny>>> {
+        self.futures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// So many waiters are served before the loop gets its turn.
+const BUDGET: usize = 256;

@@ -1,0 +1,56 @@
+//! The binding: the only place that knows Python.
+//!
+//! It converts arguments and results, detaches from the interpreter around everything that may
+//! wait, and calls. Rules: no lock that another thread may hold while attached is waited for
+//! while attached; nothing is logged between computing a result and returning it; every class is
+//! frozen, so that any number of threads may be inside its methods.
+
+mod async_client;
+mod convert;
+mod echo_server;
+mod event_loop;
+mod exceptions;
+mod interrupt;
+mod logging;
+mod options;
+mod sync_client;
+
+use std::time::Duration;
+
+use pyo3::prelude::*;
+
+use crate::{connection_thread, process};
+
+/// The private module `websocket_rs._core`.
+#[pymodule(name = "_core", gil_used = true)]
+mod core {
+    #[pymodule_export]
+    use super::{
+        after_fork_in_child, async_client::AsyncConnection, echo_server::EchoServer,
+        event_loop::Wakeups, options::ConnectOptions, shutdown, sync_client::SyncConnection,
+    };
+
+    use pyo3::prelude::*;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        super::logging::install(module.py())
+    }
+}
+
+/// Ends every connection, for the exit of the interpreter.
+#[pyfunction]
+fn shutdown(py: Python<'_>) -> PyResult<()> {
+    py.detach(|| connection_thread::stop_all(EXIT_TIMEOUT));
+    logging::drain(py)
+}
+
+/// Disowns the connections of the parent process.
+#[pyfunction]
+fn after_fork_in_child() {
+    process::forked();
+}
+
+/// How long the interpreter's exit may wait for connections to end.
+const EXIT_TIMEOUT: Duration = Duration::from_millis(1500);

@@ -1,0 +1,105 @@
+//! The options of a connection, checked as soon as they are given.
+
+use pyo3::{exceptions::PyValueError, prelude::*};
+
+use super::{convert, exceptions};
+use crate::{
+    error::TlsError,
+    net::tls::{Identity, TlsOptions, Trust, Verify, Version},
+    options,
+};
+
+/// What a connection is opened with.
+///
+/// Raises `InvalidURI`, `ValueError` or `TypeError` for what cannot be; does no I/O.
+#[pyclass(frozen, module = "websocket_rs._core")]
+pub(super) struct ConnectOptions {
+    pub(super) inner: options::ConnectOptions,
+}
+
+#[pymethods]
+impl ConnectOptions {
+    #[new]
+    #[pyo3(signature = (
+        uri, *, headers, origin, subprotocols, user_agent, server_hostname,
+        connect_timeout, close_timeout, max_size, inbox_limit, write_limit,
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "they are the keywords of connect")]
+    fn new(
+        py: Python<'_>,
+        uri: &str,
+        headers: Vec<(String, String)>,
+        origin: Option<String>,
+        subprotocols: Vec<String>,
+        user_agent: Option<String>,
+        server_hostname: Option<String>,
+        connect_timeout: Option<f64>,
+        close_timeout: Option<f64>,
+        max_size: Option<usize>,
+        inbox_limit: usize,
+        write_limit: usize,
+    ) -> PyResult<Self> {
+        let raise = |error| exceptions::raise(py, error);
+        let mut inner = options::ConnectOptions::new(uri).map_err(raise)?;
+        inner.request.headers = headers;
+        inner.request.origin = origin;
+        inner.request.subprotocols = subprotocols;
+        inner.request.user_agent = user_agent;
+        inner.request.check().map_err(raise)?;
+        inner.server_hostname = server_hostname;
+        inner.connect_timeout = convert::timeout("connect_timeout", connect_timeout)?;
+        inner.close_timeout = convert::timeout("close_timeout", close_timeout)?;
+        inner.max_size = max_size.unwrap_or(usize::MAX);
+        inner.inbox_limit = inbox_limit;
+        inner.write_limit = write_limit;
+        Ok(Self { inner })
+    }
+
+    /// The same options with TLS as given.
+    #[expect(clippy::too_many_arguments, reason = "they are the fields of one value")]
+    fn with_tls(
+        &self,
+        verify: &str,
+        anchors: Option<Vec<Vec<u8>>>,
+        certificate: Option<Vec<u8>>,
+        key: Option<Vec<u8>>,
+        min_version: Option<&str>,
+        max_version: Option<&str>,
+        alpn: Vec<String>,
+    ) -> PyResult<Self> {
+        let mut inner = self.inner.clone();
+        inner.tls = TlsOptions {
+            verify: match verify {
+                "full" => Verify::Full,
+                "without-hostname" => Verify::WithoutHostname,
+                "off" => Verify::Off,
+                other => return Err(PyValueError::new_err(format!("verify: {other:?}"))),
+            },
+            trust: anchors.map_or(Trust::System, Trust::Anchors),
+            identity: certificate
+                .zip(key)
+                .map(|(certificates, key)| Identity { certificates, key }),
+            min_version: min_version.map(version).transpose()?,
+            max_version: max_version.map(version).transpose()?,
+            alpn,
+        };
+        Ok(Self { inner })
+    }
+
+    /// Whether the scheme is `wss`.
+    #[getter]
+    fn secure(&self) -> bool {
+        self.inner.uri.secure
+    }
+
+    /// The URI without credentials and query.
+    #[getter]
+    fn target(&self) -> String {
+        self.inner.uri.to_string()
+    }
+}
+
+fn version(name: &str) -> PyResult<Version> {
+    name.parse()
+        .map_err(|error: TlsError| PyValueError::new_err(error.to_string()))
+}

@@ -1,0 +1,367 @@
+"""Connections that fail: what is raised, and that nothing is left behind.
+
+Each case runs on both clients. A failure to connect is the exception that a Python
+user expects of a socket and a WebSocketException as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from typing import Any
+
+import pytest
+
+from conftest import new_event_loop
+from raw_server import MS, Peer
+from support import QUICK
+from websocket_rs import async_client, sync_client
+from websocket_rs.exceptions import (
+    InvalidHandshake,
+    InvalidHeader,
+    InvalidMessage,
+    InvalidStatus,
+    InvalidUpgrade,
+    NegotiationError,
+    WebSocketException,
+)
+
+
+def sync_connect(url: str, **options: Any) -> None:
+    """Connect and close with the sync client."""
+    sync_client.connect(url, **{**QUICK, **options}).close()
+
+
+def async_connect(url: str, **options: Any) -> None:
+    """Connect and close with the asyncio client, on a loop of its own."""
+
+    async def main() -> None:
+        async with async_client.connect(url, **{**QUICK, **options}):
+            pass
+
+    loop = new_event_loop("asyncio")
+    try:
+        loop.run_until_complete(main())
+    finally:
+        loop.close()
+
+
+@pytest.fixture(params=[sync_connect, async_connect], ids=["sync", "async"])
+def connect(request):
+    """Connect and close, with each client."""
+    return request.param
+
+
+# Test the network.
+
+
+def test_refused(connect):
+    """A refused connection is a ConnectionRefusedError with its number."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+        with pytest.raises(ConnectionRefusedError) as caught:
+            connect(f"ws://127.0.0.1:{port}")
+    assert isinstance(caught.value, WebSocketException)
+    assert caught.value.errno == 111
+    assert str(port) in str(caught.value)
+
+
+def test_unresolvable_name(connect):
+    """A name that does not resolve is a socket.gaierror naming it."""
+    with pytest.raises(socket.gaierror, match=r"no-such-host\.invalid") as caught:
+        connect("ws://no-such-host.invalid/")
+    assert isinstance(caught.value, WebSocketException)
+
+
+def test_second_address_is_tried(connect, answering, monkeypatch):
+    """localhost is reached at 127.0.0.1 although nobody listens at ::1."""
+    server = answering(lambda peer: None)
+    connect(f"ws://localhost:{server.port}/")
+
+
+def test_reset_in_handshake(connect, raw_server):
+    """A reset instead of a response is a ConnectionResetError or InvalidMessage."""
+
+    def script(peer: Peer) -> None:
+        peer.read_request()
+        peer.reset()
+
+    with pytest.raises((ConnectionResetError, InvalidMessage)) as caught:
+        connect(raw_server(script).url)
+    assert isinstance(caught.value, WebSocketException)
+
+
+# Test TLS.
+
+
+def test_unknown_authority(connect, raw_server, certificates):
+    """A certificate of an unknown authority is an SSLCertVerificationError."""
+    tls = certificates.server_context()
+    url = raw_server(lambda peer: None, tls=tls, tls_refused=True).url
+    with pytest.raises(ssl.SSLCertVerificationError) as caught:
+        connect(url)
+    assert isinstance(caught.value, WebSocketException)
+    assert isinstance(caught.value, OSError)
+
+
+def test_wrong_name(connect, raw_server, certificates):
+    """A certificate for another host is an SSLCertVerificationError naming the host."""
+    tls = certificates.context_for("other.example")
+    server = raw_server(lambda peer: None, tls=tls, tls_refused=True)
+    with pytest.raises(ssl.SSLCertVerificationError, match="localhost"):
+        connect(server.url, ca_file=certificates.ca_file)
+
+
+def test_self_signed_certificate(connect, tls_echo_server):
+    """The embedded server's certificate is not trusted unless it is named."""
+    with pytest.raises(ssl.SSLCertVerificationError):
+        connect(tls_echo_server.url)
+
+
+def test_trusted_certificate(connect, answering, certificates):
+    """ca_file names the authority to trust."""
+    server = answering(lambda peer: None, tls=certificates.server_context())
+    connect(server.url, ca_file=certificates.ca_file)
+    connect(server.url.replace("localhost", "127.0.0.1"), ca_file=certificates.ca_file)
+
+
+def test_tls_to_plain_server(connect, raw_server):
+    """wss to a server of plain HTTP is an ssl.SSLError, not a wait."""
+
+    def script(peer: Peer) -> None:
+        peer.send_bytes(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        peer.wait_eof()
+
+    server = raw_server(script, silent_tls=True)
+    with pytest.raises(ssl.SSLError) as caught:
+        connect(server.url)
+    assert isinstance(caught.value, WebSocketException)
+
+
+def test_missing_ca_file(connect, tmp_path):
+    """A ca_file that cannot be read is named."""
+    missing = str(tmp_path / "missing.pem")
+    with pytest.raises((OSError, ValueError), match=r"missing\.pem"):
+        connect("wss://localhost:1/", ca_file=missing)
+
+
+# Test HTTP.
+
+
+def respond(raw: bytes):
+    """Return a script that answers any request with these bytes and ends."""
+
+    def script(peer: Peer) -> None:
+        peer.read_request()
+        peer.send_bytes(raw)
+        peer.close()
+
+    return script
+
+
+FORBIDDEN = (
+    b"%b 403 Forbidden\r\nContent-Type: text/plain\r\nX-Reason: no\r\n"
+    b"Content-Length: 6\r\n\r\nGo on!"
+)
+
+
+@pytest.mark.parametrize("version", [b"HTTP/1.1", b"HTTP/1.0"])
+def test_status_403(connect, raw_server, version):
+    """Another status than 101 is InvalidStatus with the whole response."""
+    with pytest.raises(InvalidStatus, match="403") as caught:
+        connect(raw_server(respond(FORBIDDEN % version)).url)
+    response = caught.value.response
+    assert response.status_code == 403
+    assert response.reason_phrase == "Forbidden"
+    assert response.headers["x-reason"] == "no"
+    assert response.body == b"Go on!"
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 404, 407, 426, 429, 500, 503])
+def test_status_without_body(connect, raw_server, status):
+    """The status is told also if the response has no body and no reason."""
+    raw = f"HTTP/1.1 {status} \r\nContent-Length: 0\r\n\r\n".encode()
+    with pytest.raises(InvalidStatus, match=str(status)) as caught:
+        connect(raw_server(respond(raw)).url)
+    assert caught.value.response.status_code == status
+    assert not caught.value.response.body
+
+
+def test_status_body_until_eof(connect, raw_server):
+    """A body without a length lasts until the end of the stream."""
+    raw = b"HTTP/1.1 500 Oops\r\n\r\n" + b"x" * 100_000
+    with pytest.raises(InvalidStatus) as caught:
+        connect(raw_server(respond(raw)).url)
+    assert caught.value.response.body == b"x" * 100_000
+
+
+def test_status_body_chunked(connect, raw_server):
+    """A chunked body is put together."""
+    raw = (
+        b"HTTP/1.1 503 Busy\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"4\r\nbusy\r\n5;x=y\r\n now.\r\n0\r\n\r\n"
+    )
+    with pytest.raises(InvalidStatus) as caught:
+        connect(raw_server(respond(raw)).url)
+    assert caught.value.response.body == b"busy now."
+
+
+def test_wrong_accept_key(connect, raw_server):
+    """A response to another key is refused."""
+
+    def script(peer: Peer) -> None:
+        peer.read_request()
+        peer.send_bytes(peer.response(accept="AAAAAAAAAAAAAAAAAAAAAAAAAAA="))
+        peer.wait_eof()
+
+    with pytest.raises(InvalidHeader, match=r"(?i)sec-websocket-accept"):
+        connect(raw_server(script).url)
+
+
+def altered(old: str, new: str):
+    """Return a script that answers 101 with a part of the response replaced."""
+
+    def script(peer: Peer) -> None:
+        peer.read_request()
+        response = peer.response()
+        assert old.encode() in response
+        peer.send_bytes(response.replace(old.encode(), new.encode(), 1))
+        peer.wait_eof()
+
+    return script
+
+
+REFUSED = [
+    ("Upgrade: websocket\r\n", "", InvalidUpgrade),
+    ("Upgrade: websocket", "Upgrade: h2c", InvalidUpgrade),
+    ("Connection: Upgrade\r\n", "", InvalidUpgrade),
+    ("Connection: Upgrade", "Connection: close", InvalidUpgrade),
+    ("Sec-WebSocket-Accept:", "X-Accept:", InvalidHeader),
+    ("Upgrade:", "Sec-WebSocket-Accept: x\r\nUpgrade:", InvalidHeader),
+    ("Upgrade:", "Sec-WebSocket-Protocol: chat\r\nUpgrade:", NegotiationError),
+    ("Upgrade:", "Sec-WebSocket-Extensions: foo\r\nUpgrade:", NegotiationError),
+    ("Upgrade:", "no colon\r\nUpgrade:", InvalidHandshake),
+    ("HTTP/1.1 101", "HTTP/2.0 101", InvalidHandshake),
+    ("HTTP/1.1 101", "SSH-2.0-OpenSSH", InvalidMessage),
+    ("HTTP/1.1 101", "HTTP/1.1 abc", InvalidMessage),
+]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error"), REFUSED, ids=[repr(new) for _, new, _ in REFUSED]
+)
+def test_refused_response(connect, raw_server, old, new, error):
+    """A response that breaks a rule is refused by the exception that names it."""
+    with pytest.raises(error):
+        connect(raw_server(altered(old, new)).url)
+
+
+ACCEPTED = [
+    ("Connection: Upgrade", "Connection: keep-alive, Upgrade"),
+    ("Connection: Upgrade", "Connection: keep-alive\r\nConnection: upgrade"),
+    ("Upgrade: websocket", "uPGRADE:WebSocket"),
+    ("Switching Protocols", ""),
+    ("Upgrade:", "Date: today\r\nServer: x\r\nUpgrade:"),
+    ("Upgrade:", "X-Latin: \u00e9\r\nUpgrade:"),
+]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), ACCEPTED, ids=[repr(new) for _, new in ACCEPTED]
+)
+def test_accepted_response(connect, raw_server, old, new):
+    """A response that is unusual but within the rules is accepted."""
+
+    def script(peer: Peer) -> None:
+        peer.read_request()
+        response = peer.response().decode("latin-1").replace(old, new, 1)
+        peer.send_bytes(response.encode("latin-1"))
+        peer.answer_close()
+
+    connect(raw_server(script).url)
+
+
+JUNK = [
+    b"SSH-2.0-OpenSSH_9.2p1\r\n",
+    b"<html>hello</html>\n\n\r\n\r\n",
+    b"\x15\x03\x01\x00\x02\x02\x46",
+    b"\x00" * 1000,
+    b"\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("raw", JUNK, ids=repr)
+def test_junk(connect, raw_server, raw):
+    """What is no HTTP response is InvalidMessage."""
+    with pytest.raises(InvalidMessage) as caught:
+        connect(raw_server(respond(raw)).url)
+    assert isinstance(caught.value, InvalidHandshake)
+
+
+def test_eof_at_every_offset(raw_server):
+    """The end of the stream anywhere inside the response is InvalidMessage."""
+    length = [0]
+
+    def script(peer: Peer) -> None:
+        peer.read_request()
+        response = peer.response()
+        length[0] = len(response)
+        peer.send_bytes(response[: cut[0]])
+        peer.close()
+
+    server = raw_server(script)
+    cut = [0]
+    while cut[0] < max(1, length[0]):
+        with pytest.raises(InvalidMessage):
+            sync_connect(server.url)
+        cut[0] += 3
+
+
+@pytest.mark.parametrize("line", [b"X-Long: " + b"x" * 1000, b"X: y\r\n" * 100, b"x"])
+def test_endless_response(connect, raw_server, line):
+    """A response head without an end is refused before it fills the memory."""
+
+    def script(peer: Peer) -> None:
+        peer.read_request()
+        peer.send_bytes(b"HTTP/1.1 101 Switching Protocols\r\n")
+        peer.send_until_gone(line * (65536 // len(line)), limit=100 << 20)
+
+    with pytest.raises(InvalidHandshake):
+        connect(raw_server(script).url)
+
+
+# Test that a failed connect has no consequences.
+
+
+def test_failures_leave_nothing(raw_server):
+    """A hundred failed connects leave no thread and no descriptor (see no_leaks)."""
+    server = raw_server(respond(FORBIDDEN % b"HTTP/1.1"))
+    for _ in range(100):
+        with pytest.raises(InvalidStatus):
+            sync_connect(server.url)
+
+
+async def test_cancelled_connects_leave_nothing(raw_server):
+    """Connects that are cancelled at any moment leave nothing (see no_leaks)."""
+
+    def script(peer: Peer) -> None:
+        try:
+            peer.accept_handshake()
+            peer.answer_close()
+        except (EOFError, OSError):
+            peer.wait_eof()
+
+    server = raw_server(script)
+    for number in range(40):
+        task = asyncio.ensure_future(open_and_close(server.url))
+        await asyncio.sleep(number * 0.05 * MS)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def open_and_close(url: str) -> None:
+    """Open a connection and close it."""
+    async with async_client.connect(url, close_timeout=100 * MS, **QUICK):
+        pass
