@@ -11,11 +11,13 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
+
+use rustix::event::PollFlags;
 
 use crate::{
     attendance::Attendance,
@@ -23,13 +25,16 @@ use crate::{
     deadline::Wait,
     error::{Error, Phase, Result},
     inbox::{Batch, Inbox},
-    net::stream::{Halt, Patience, Stream},
+    net::{
+        stream::{Halt, Patience, Stream, wait_ready},
+        wake::Wake,
+    },
     opening::Established,
     options::ConnectOptions,
     outbox::Outbox,
     process,
     protocol::{
-        close::{Cause, CloseFrame, Closing, Closure, State},
+        close::{ABNORMAL, Cause, CloseFrame, Closing, Closure, State},
         frame::append_masked,
         message::{Decoder, Kind, Sink},
     },
@@ -65,9 +70,8 @@ pub struct Connection {
     /// The writing half holds something that the socket would not take.
     unfinished: AtomicBool,
     observer: Box<dyn Observer>,
-    /// Whether the connection thread is done with the connection.
-    ended: Mutex<bool>,
-    ended_changed: Condvar,
+    /// Guards whether the connection thread is done with the connection, and who waits for it.
+    end: Mutex<End>,
     process: process::Generation,
 }
 
@@ -81,6 +85,13 @@ pub trait Observer: Send + Sync + std::fmt::Debug {
     fn drained(&self);
     /// The connection has ended and its resources are free.
     fn ended(&self);
+}
+
+/// The end of a connection.
+#[derive(Debug, Default)]
+struct End {
+    has_come: bool,
+    waiting: Vec<Arc<Wake>>,
 }
 
 /// The reading half.
@@ -148,8 +159,7 @@ impl Connection {
             in_burst: AtomicBool::new(false),
             unfinished: AtomicBool::new(false),
             observer,
-            ended: Mutex::new(false),
-            ended_changed: Condvar::new(),
+            end: Mutex::default(),
             process: process::Generation::current(),
         };
         // Frames may have come in one segment with the response.
@@ -171,6 +181,11 @@ impl Connection {
     /// Where the connection stands.
     pub fn state(&self) -> State {
         self.closing().state()
+    }
+
+    /// Where the connection stands for the program.
+    pub fn reported_state(&self) -> State {
+        self.closing().reported_state()
     }
 
     /// How the connection has ended, or is ending.
@@ -202,6 +217,10 @@ impl Connection {
             match self.read_once(&mut reader, Patience::Until(wait, Phase::Receive)) {
                 Ok(_) | Err(Halt::WouldBlock | Halt::Failed(_)) => {}
                 Err(Halt::Stopped(error)) => return Err(error),
+            }
+            // A peer that sends without end need not complete a message.
+            if self.inbox.is_empty() && self.check_receivable().is_ok() {
+                wait.deadline.check(Phase::Receive)?;
             }
         }
     }
@@ -284,7 +303,7 @@ impl Connection {
             })
         });
         if let Some(frame) = close {
-            log::debug!(target: LOG, id = self.control.id; "received close frame {frame}");
+            log::debug!(target: LOG, id = self.control.id; "closed by peer, code {}", frame.code);
             let answer = self.closing().receive(frame);
             if let Some(answer) = answer {
                 self.outbox.push_close(&answer);
@@ -327,7 +346,8 @@ impl Connection {
 
     /// Sends a message from the calling thread; returns when the system has all of it.
     ///
-    /// If the wait is ended early by a signal, the message is still sent as a whole.
+    /// If the wait is ended early by a signal, the message is still sent as a whole; unless more
+    /// than 16 MiB are left, which fails the connection.
     pub fn send(&self, kind: Kind, payload: &[u8], wait: &Wait<'_>) -> Result<()> {
         self.check_process()?;
         log::trace!(target: LOG, id = self.control.id; "> {kind:?} [{} bytes]", payload.len());
@@ -501,15 +521,22 @@ impl Connection {
                 break;
             }
         }
-        if let Err(Halt::Stopped(_)) = result {
+        let rest: usize = pieces.clone().map(<[u8]>::len).sum();
+        if result.is_err() && rest > FINISHED {
+            // Copying the rest would take long, and half a frame makes the connection useless.
+            drop(writer);
+            self.write_failed(std::io::ErrorKind::Interrupted.into());
+        } else if let Err(Halt::Stopped(_)) = result {
             // A frame that has begun must be finished; the connection thread will see to it.
             for piece in pieces {
                 append_masked(piece, mask, &mut writer.plaintext);
             }
             self.unfinished.store(true, Ordering::SeqCst);
+            drop(writer);
             self.control.wake();
+        } else {
+            drop(writer);
         }
-        drop(writer);
         let result = self.resolve(result);
         self.write_what_was_left();
         result
@@ -543,7 +570,8 @@ impl Connection {
         let Some(frame) = self.closing().begin(frame) else {
             return;
         };
-        log::debug!(target: LOG, id = self.control.id; "sending close frame {frame}");
+        log::debug!(target: LOG, id = self.control.id; "closing with code {}", frame.code);
+        log::trace!(target: LOG, id = self.control.id; "> Close {}", frame.code);
         self.outbox.push_close(&frame);
         self.write_now();
         self.control.wake();
@@ -552,28 +580,28 @@ impl Connection {
     /// Waits in the calling thread until the connection has ended and its resources are free.
     pub fn wait_ended(&self, wait: &Wait<'_>) -> Result<()> {
         self.check_process()?;
-        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        while !*ended {
-            // A signal does not end this wait, so it is looked for in between.
-            ended = self
-                .ended_changed
-                .wait_timeout(ended, SLICE)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-            if !*ended {
-                drop(ended);
-                (wait.interrupt)()?;
-                ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let wake = {
+            let mut end = self.end_state();
+            if end.has_come {
+                None
+            } else {
+                let wake = Wake::new().map_err(|error| Error::io("make an eventfd", error))?;
+                let wake = Arc::new(wake);
+                end.waiting.push(Arc::clone(&wake));
+                Some(wake)
             }
+        };
+        if let Some(wake) = wake {
+            // The connection thread keeps to the deadline.
+            wait_ready(&wake, PollFlags::IN, wait, Phase::Close)?;
         }
-        drop(ended);
         self.control.join();
         Ok(())
     }
 
     /// Whether the connection has ended and its resources are free.
     pub fn has_ended(&self) -> bool {
-        *self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+        self.end_state().has_come
     }
 
     /// Ends the connection and frees what it holds. Only the connection thread calls this.
@@ -590,13 +618,18 @@ impl Connection {
         self.reader.retire();
         self.writer.retire();
         let closure = self.closure();
-        log::debug!(target: LOG, id = self.control.id; "connection is closed: {closure}");
+        let code = closure.rcvd.map_or(ABNORMAL, |frame| frame.code);
+        log::debug!(target: LOG, id = self.control.id; "connection has ended, code {code}");
     }
 
     /// Tells everyone that [`Self::end`] is done and the descriptors are closed.
     pub fn announce_end(&self) {
-        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.ended_changed.notify_all();
+        let mut end = self.end_state();
+        end.has_come = true;
+        for wake in end.waiting.drain(..) {
+            wake.set();
+        }
+        drop(end);
         self.observer.arrived();
         self.observer.drained();
         self.observer.ended();
@@ -610,6 +643,10 @@ impl Connection {
     /// Whether both Close frames have passed.
     pub fn close_is_agreed(&self) -> bool {
         self.closing().agreed()
+    }
+
+    fn end_state(&self) -> MutexGuard<'_, End> {
+        self.end.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn closing(&self) -> MutexGuard<'_, Closing> {
@@ -674,6 +711,7 @@ impl Sink for Delivery<'_> {
     }
 
     fn close(&mut self, frame: CloseFrame) {
+        log::trace!(target: LOG, "< Close {}", frame.code);
         *self.close = Some(frame);
     }
 }
@@ -685,5 +723,5 @@ const LARGE: usize = 256 * 1024;
 const PIECE: usize = 128 * 1024;
 /// The largest buffer that the writing half keeps.
 const KEPT: usize = 512 * 1024;
-/// How long a signal may go unnoticed in a wait that is not a system call.
-const SLICE: Duration = Duration::from_millis(50);
+/// The rest of a message that is still finished after its sender was interrupted.
+const FINISHED: usize = 16 * 1024 * 1024;

@@ -364,7 +364,7 @@ fn live() -> MutexGuard<'static, HashMap<u64, Arc<Control>>> {
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 const LOG: &str = "websocket_rs::connection";
 /// How long nobody may read before this thread does.
-const GRACE: Duration = Duration::from_millis(30);
+const GRACE: Duration = Duration::from_millis(50);
 /// How long the peer's answer to a Close frame is waited for by threads inside `receive`.
 const ANSWER: Duration = Duration::from_millis(50);
 /// How often to look where nothing can be waited for.

@@ -93,6 +93,8 @@ pub enum Phase {
     Receive,
     /// Writing a message.
     Send,
+    /// The closing handshake.
+    Close,
 }
 
 impl Error {
@@ -114,6 +116,7 @@ impl fmt::Display for Phase {
             Self::OpeningHandshake => "the opening handshake",
             Self::Receive => "waiting for a message",
             Self::Send => "sending a message",
+            Self::Close => "the closing handshake",
         })
     }
 }
@@ -139,7 +142,12 @@ impl fmt::Display for Error {
             Self::InvalidUri { uri, reason } => write!(f, "{uri} isn't a valid URI: {reason}"),
             Self::InvalidArgument(text) => f.write_str(text),
             Self::Resolve { host, message, .. } => write!(f, "cannot resolve {host:?}: {message}"),
-            Self::Io { attempt, source } => write!(f, "cannot {attempt}: {source}"),
+            Self::Io { attempt, source } => {
+                // The number is shown by whoever shows the error.
+                let source = source.to_string();
+                let text = source.split(" (os error").next().unwrap_or_default();
+                write!(f, "cannot {attempt}: {text}")
+            }
             Self::Tls(error) => error.fmt(f),
             Self::Handshake(error) => error.fmt(f),
             Self::Closed(closure) => closure.fmt(f),

@@ -25,6 +25,7 @@ from typing import Any
 import pytest
 import trustme
 from websocket_rs._core import EchoServer
+
 from websocket_rs.sync_client import connect
 
 
@@ -54,6 +55,10 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+PASSED = pytest.StashKey[bool]()
+"""Whether the body of the test ended without an error."""
+
+
 # How tests are run.
 
 
@@ -73,6 +78,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool:
     names = pyfuncitem._fixtureinfo.argnames
     arguments = {name: pyfuncitem.funcargs[name] for name in names}
     function = pyfuncitem.obj
+    pyfuncitem.stash[PASSED] = False
     if inspect.iscoroutinefunction(function):
         kind = pyfuncitem.callspec.params["loop_kind"]
         Background(run_on_loop, kind, function, arguments, limit).result(limit + 2)
@@ -80,6 +86,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool:
         function(**arguments)
     else:
         Background(function, **arguments).result(limit)
+    pyfuncitem.stash[PASSED] = True
     return True
 
 
@@ -116,27 +123,36 @@ def warm_up(echo_server: EchoServer, tls_echo_server: EchoServer) -> None:
     with connect(echo_server.url, **QUICK) as ws:
         ws.send("x")
         ws.recv()
+    # The first loop of libuv opens a pipe for the signals of all later ones.
+    for kind in ["asyncio", "uvloop"]:
+        run_on_loop(kind, asyncio.sleep, {"delay": 0}, 5.0)
 
 
 @pytest.fixture(autouse=True)
-def no_leaks(warm_up: None) -> Iterator[None]:
+def no_leaks(request: pytest.FixtureRequest, warm_up: None) -> Iterator[None]:
     """Connection threads and descriptors return to what they were before."""
     threads, files = connection_threads(), descriptors()
     yield
+    if not request.node.stash.get(PASSED, False):
+        # The traceback of the failure keeps what it saw alive.
+        return
     gc.collect()
 
-    def settled() -> bool:
-        return (
-            len(connection_threads()) <= len(threads)
-            and len(descriptors()) <= len(files)
-        )  # fmt: skip
+    def left_threads() -> dict[int, str]:
+        return dict(connection_threads().items() - threads.items())
+
+    def left_descriptors() -> dict[int, str]:
+        return dict(descriptors().items() - files.items())
 
     try:
-        wait_until(settled, "nothing is left", 3000 * MS)
+        wait_until(
+            lambda: not left_threads() and not left_descriptors(),
+            "nothing is left",
+            3000 * MS,
+        )
     except AssertionError:
-        left = {k: v for k, v in descriptors().items() if files.get(k) != v}
-        named = [v for k, v in connection_threads().items() if k not in threads]
-        pytest.fail(f"left behind: threads {named}, descriptors {left}", pytrace=False)
+        what = f"threads {left_threads()}, descriptors {left_descriptors()}"
+        pytest.fail(f"left behind: {what}", pytrace=False)
 
 
 # Peers.

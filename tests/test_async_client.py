@@ -11,12 +11,12 @@ import uuid
 import warnings
 
 import pytest
-from websocket_rs.async_client import AsyncWebSocket, connect
 
 from raw_server import BINARY, CONTINUATION, MS, PING, PONG, TEXT, Peer, messages
 from support import QUICK, Background, connection_threads, wait_until_async
 from test_sync_client import OPTIONS, SIZES, WRONG_MESSAGES, silent
 from websocket_rs import async_client
+from websocket_rs.async_client import AsyncWebSocket, connect
 from websocket_rs.exceptions import (
     ConcurrencyError,
     ConnectionClosed,

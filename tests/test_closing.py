@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 import pytest
-from websocket_rs.sync_client import connect
 
 from raw_server import BINARY, CLOSE, MS, TEXT, Peer, encode_frame, messages
 from support import QUICK, Background, wait_until
@@ -15,6 +14,7 @@ from websocket_rs.exceptions import (
     ConnectionClosedOK,
 )
 from websocket_rs.protocol import State
+from websocket_rs.sync_client import connect
 
 
 def silent(peer: Peer) -> None:
@@ -73,7 +73,7 @@ def test_close_is_idempotent(raw_server):
         with pytest.raises((EOFError, OSError)):
             peer.read_frame()
 
-    ws = connect(raw_server(script).url, **QUICK)
+    ws = connect(raw_server(script).url, close_timeout=100 * MS, **QUICK)
     for _ in range(3):
         ws.close()
     assert ws.close_code == 1000
@@ -317,7 +317,7 @@ def test_peer_breaks_rule(raw_server, raw, code):
         peer.wait_eof()
 
     server = raw_server(script)
-    with connect(server.url, max_size=2000, close_timeout=500 * MS, **QUICK) as ws:
+    with connect(server.url, max_size=2000, close_timeout=100 * MS, **QUICK) as ws:
         assert ws.recv() == "before"
         for _ in range(2):
             with pytest.raises(ConnectionClosedError) as caught:

@@ -8,11 +8,11 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from websocket_rs.async_client import connect as connect_async
-from websocket_rs.sync_client import connect
 
 from raw_server import MS, TEXT, Peer, encode_frame
 from support import QUICK, Background
+from websocket_rs.async_client import connect as connect_async
+from websocket_rs.sync_client import connect
 
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ import random
 import threading
 
 import pytest
-from websocket_rs.async_client import connect as connect_async
-from websocket_rs.sync_client import connect
 
 from raw_server import BINARY, MS, Peer, encode_frame
 from support import QUICK, Background, resident_bytes, wait_until
+from websocket_rs.async_client import connect as connect_async
 from websocket_rs.exceptions import ConnectionClosed
+from websocket_rs.sync_client import connect
 
 
 MIB = 1 << 20

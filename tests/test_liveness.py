@@ -6,7 +6,6 @@ import threading
 import time
 
 import pytest
-from websocket_rs.sync_client import connect
 
 from raw_server import MS, PING, PONG, Peer
 from support import (
@@ -17,6 +16,7 @@ from support import (
     wait_until,
 )
 from websocket_rs.protocol import State
+from websocket_rs.sync_client import connect
 
 
 LIMIT = 100 * MS

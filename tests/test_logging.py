@@ -7,12 +7,12 @@ import traceback
 from typing import TYPE_CHECKING
 
 import pytest
-from websocket_rs.async_client import connect as connect_async
-from websocket_rs.sync_client import connect
 
 from raw_server import MS, Peer, encode_frame
 from support import QUICK, wait_until
+from websocket_rs.async_client import connect as connect_async
 from websocket_rs.exceptions import InvalidStatus
+from websocket_rs.sync_client import connect
 
 
 if TYPE_CHECKING:
@@ -227,9 +227,12 @@ def add_raising_filters(logger: logging.Logger) -> None:
         logging.getLogger(f"websocket_rs.{name}").addFilter(raising_filter)
 
 
+# What a handler raised is reported to sys.unraisablehook, which pytest watches.
+REPORTED = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 BREAKERS = [lambda logger: logger.addHandler(Raising()), add_raising_filters]
 
 
+@REPORTED
 @pytest.mark.parametrize("breaker", BREAKERS, ids=["handler", "filter"])
 def test_raising_breaks_nothing(echo_server, logger, breaker):
     """A handler or filter that raises does not disturb a connection."""
@@ -239,6 +242,7 @@ def test_raising_breaks_nothing(echo_server, logger, breaker):
         round_trip(echo_server.url)
 
 
+@REPORTED
 @pytest.mark.parametrize("breaker", BREAKERS, ids=["handler", "filter"])
 async def test_async_raising_breaks_nothing(echo_server, logger, breaker):
     """The same holds for the asyncio client and its event loop."""
@@ -250,6 +254,7 @@ async def test_async_raising_breaks_nothing(echo_server, logger, breaker):
             assert await ws.recv() == "x"
 
 
+@REPORTED
 @pytest.mark.parametrize("breaker", BREAKERS, ids=["handler", "filter"])
 def test_raising_hides_no_error(raw_server, logger, breaker):
     """The exception of a failed connect is the connection's, not the handler's."""

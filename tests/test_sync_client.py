@@ -9,7 +9,6 @@ import time
 import uuid
 
 import pytest
-from websocket_rs.sync_client import WebSocket, connect
 
 from raw_server import BINARY, CONTINUATION, MS, PING, PONG, TEXT, Peer, messages
 from support import QUICK, Background, wait_until
@@ -21,6 +20,7 @@ from websocket_rs.exceptions import (
     ConnectionClosedOK,
 )
 from websocket_rs.protocol import State
+from websocket_rs.sync_client import WebSocket, connect
 
 
 SIZES = [0, 1, 125, 126, 127, 65535, 65536, 1 << 20]
@@ -397,7 +397,7 @@ def test_send_wrong_message(echo_server, message):
 def test_close_wrong_code(echo_server, code):
     """A close code that may not be sent is refused and named."""
     with connect(echo_server.url, **QUICK) as ws:
-        with pytest.raises((ValueError, TypeError), match=str(code).split("e")[0]):
+        with pytest.raises((ValueError, TypeError), match=f"{code}|code"):
             ws.close(code)
         ws.send("alive")
         assert ws.recv() == "alive"

@@ -7,53 +7,8 @@ their causes are all in Python, in one place.
 from __future__ import annotations
 
 import errno
-import os
 
 from . import exceptions
-from .frames import Close
-
-
-def connection_closed(
-    ok: bool,
-    rcvd: tuple[int, str] | None,
-    sent: tuple[int, str] | None,
-    rcvd_then_sent: bool | None,
-    cause: BaseException | None,
-) -> exceptions.ConnectionClosed:
-    """The closing handshake as it went, and what failed."""
-    cls = exceptions.ConnectionClosedOK if ok else exceptions.ConnectionClosedError
-    exc = cls(
-        None if rcvd is None else Close(*rcvd),
-        None if sent is None else Close(*sent),
-        rcvd_then_sent,
-    )
-    exc.__cause__ = cause
-    return exc
-
-
-def protocol_error(text: str) -> BaseException:
-    """The peer broke a rule."""
-    return exceptions.ProtocolError(text)
-
-
-def invalid_data(text: str) -> BaseException:
-    """A text isn't UTF-8."""
-    return exceptions.ProtocolError(text)
-
-
-def payload_too_big(size: int, max_size: int, current: int) -> BaseException:
-    """A message exceeds the limit."""
-    return exceptions.PayloadTooBig(size, max_size, current or None)
-
-
-def end_of_stream() -> BaseException:
-    """The stream ended without a Close frame."""
-    return EOFError("stream ended without a close frame")
-
-
-def stream_error(number: int | None, text: str) -> BaseException:
-    """A system call failed; OSError picks its own subclass."""
-    return OSError(text) if number is None else OSError(number, os.strerror(number))
 
 
 def connect_error(number: int | None, text: str) -> BaseException:

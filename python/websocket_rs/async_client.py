@@ -34,6 +34,7 @@ from .protocol import State
 
 if TYPE_CHECKING:
     import os
+    import uuid
     from collections.abc import Generator, Sequence
     from ssl import SSLContext
     from types import TracebackType
@@ -60,6 +61,7 @@ class AsyncWebSocket(_core.AsyncConnection):
     __slots__ = (
         "__weakref__",
         "_deadline",
+        "_id",
         "_loop",
         "_receive_timeout",
         "_receiving",
@@ -67,6 +69,7 @@ class AsyncWebSocket(_core.AsyncConnection):
         "_waiter",
     )
 
+    _id: uuid.UUID
     _loop: asyncio.AbstractEventLoop
     _receive_timeout: float | None
     _receiving: bool
@@ -191,6 +194,17 @@ class AsyncWebSocket(_core.AsyncConnection):
         await self.close(1000 if exc_type is None else 1011)
 
     @property
+    def id(self) -> uuid.UUID:
+        """A number that no other connection has."""
+        try:
+            return self._id
+        except AttributeError:
+            from uuid import uuid4
+
+            self._id = uuid4()
+            return self._id
+
+    @property
     def state(self) -> State:
         """The state of the connection: ``OPEN``, ``CLOSING`` or ``CLOSED``."""
         return State(self.state_number)
@@ -215,7 +229,8 @@ class AsyncWebSocket(_core.AsyncConnection):
         raise TypeError(f"cannot pickle or copy {type(self).__name__}: it's a connection")
 
     def __del__(self, _warn: Any = warnings.warn) -> None:
-        if not self.has_ended:
+        # One that is being closed ends by itself.
+        if not self.has_ended and self.state is State.OPEN:
             _warn(f"unclosed connection {self!r}", ResourceWarning, source=self)
             self.abandon()
 

@@ -8,16 +8,29 @@
     * `ConnectionClosedError`
 
   * `InvalidURI` (also a `ValueError`)
+  * `InvalidProxy` (also a `ValueError`)
   * `InvalidHandshake`
 
     * `SecurityError`
+
+      * `RequestLineTooLong`, `StatusLineTooLong`, `HeaderLineTooLong`,
+        `TooManyHeaders`
+
+    * `ProxyError`
+
+      * `InvalidProxyMessage`, `InvalidProxyStatus`
+
     * `InvalidMessage`
+    * `InvalidMethod`, `InvalidProtocol` (of servers)
     * `InvalidStatus`
     * `InvalidHeader`
 
-      * `InvalidUpgrade`
+      * `InvalidHeaderFormat`, `InvalidHeaderValue`, `InvalidOrigin`,
+        `InvalidUpgrade`
 
     * `NegotiationError`
+
+      * `DuplicateParameter`, `InvalidParameterName`, `InvalidParameterValue`
 
   * `ConnectError` (also an `OSError`), in the shapes that Python users expect:
     `RefusedError` (also a `ConnectionRefusedError`), `ResetError` (also a
@@ -27,7 +40,9 @@
   * `ProtocolError`
 
     * `PayloadTooBig`
+    * `TooManyFragments`
 
+  * `InvalidState`
   * `ConcurrencyError`
 
 A time that ran out is Python's `TimeoutError`, and its text names what was under way.
@@ -53,20 +68,38 @@ __all__ = [
     "ConnectionClosed",
     "ConnectionClosedError",
     "ConnectionClosedOK",
+    "DuplicateParameter",
+    "HeaderLineTooLong",
     "InvalidHandshake",
     "InvalidHeader",
+    "InvalidHeaderFormat",
+    "InvalidHeaderValue",
     "InvalidMessage",
+    "InvalidMethod",
+    "InvalidOrigin",
+    "InvalidParameterName",
+    "InvalidParameterValue",
+    "InvalidProtocol",
+    "InvalidProxy",
+    "InvalidProxyMessage",
+    "InvalidProxyStatus",
+    "InvalidState",
     "InvalidStatus",
     "InvalidURI",
     "InvalidUpgrade",
     "NegotiationError",
     "PayloadTooBig",
     "ProtocolError",
+    "ProxyError",
     "RefusedError",
+    "RequestLineTooLong",
     "ResetError",
     "ResolveError",
     "SecurityError",
+    "StatusLineTooLong",
     "TLSError",
+    "TooManyFragments",
+    "TooManyHeaders",
     "WebSocketException",
 ]
 
@@ -153,6 +186,23 @@ class InvalidURI(WebSocketException, ValueError):
         return type(self), (self.uri, self.msg)
 
 
+class InvalidProxy(WebSocketException, ValueError):
+    """Raised when connecting through a proxy whose URI isn't valid.
+
+    Attributes:
+        proxy: The URI of the proxy.
+        msg: The rule that it breaks.
+    """
+
+    def __init__(self, proxy: str, msg: str) -> None:
+        super().__init__(proxy, msg)
+        self.proxy = proxy
+        self.msg = msg
+
+    def __str__(self) -> str:
+        return f"{self.proxy} isn't a valid proxy: {self.msg}"
+
+
 class InvalidHandshake(WebSocketException):
     """Base class of what is raised when the opening handshake fails."""
 
@@ -161,8 +211,62 @@ class SecurityError(InvalidHandshake):
     """Raised when a response is larger than any handshake has reason to be."""
 
 
+class RequestLineTooLong(SecurityError):
+    """Raised when the request line of a request is too long."""
+
+
+class StatusLineTooLong(SecurityError):
+    """Raised when the status line of a response is too long."""
+
+
+class HeaderLineTooLong(SecurityError):
+    """Raised when a header of a response is too long."""
+
+
+class TooManyHeaders(SecurityError):
+    """Raised when a response has too many headers."""
+
+
+class ProxyError(InvalidHandshake):
+    """Raised when a proxy doesn't connect to the server."""
+
+
+class InvalidProxyMessage(ProxyError):
+    """Raised when a proxy's response isn't valid HTTP."""
+
+
 class InvalidMessage(InvalidHandshake):
     """Raised when the response isn't valid HTTP."""
+
+
+class InvalidMethod(InvalidHandshake):
+    """Raised when a request's method isn't GET.
+
+    Attributes:
+        method: The method.
+    """
+
+    def __init__(self, method: str) -> None:
+        super().__init__(method)
+        self.method = method
+
+    def __str__(self) -> str:
+        return f"invalid HTTP method; expected GET; got {self.method}"
+
+
+class InvalidProtocol(InvalidHandshake):
+    """Raised when a request's protocol isn't HTTP/1.1.
+
+    Attributes:
+        protocol: The protocol.
+    """
+
+    def __init__(self, protocol: str) -> None:
+        super().__init__(protocol)
+        self.protocol = protocol
+
+    def __str__(self) -> str:
+        return f"invalid HTTP protocol; expected HTTP/1.1; got {self.protocol}"
 
 
 class InvalidStatus(InvalidHandshake):
@@ -181,6 +285,21 @@ class InvalidStatus(InvalidHandshake):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.response,)
+
+
+class InvalidProxyStatus(ProxyError):
+    """Raised when a proxy refuses to connect to the server.
+
+    Attributes:
+        response: The proxy's response.
+    """
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(response)
+        self.response = response
+
+    def __str__(self) -> str:
+        return f"proxy rejected connection: HTTP {self.response.status_code:d}"
 
 
 class InvalidHeader(InvalidHandshake):
@@ -206,8 +325,35 @@ class InvalidHeader(InvalidHandshake):
         return type(self), (self.name, self.value)
 
 
+class InvalidHeaderFormat(InvalidHeader):
+    """Raised when a header can't be parsed.
+
+    Attributes:
+        name: The name of the header.
+        value: What is wrong with it, and where.
+    """
+
+    def __init__(self, name: str, error: str, header: str, pos: int) -> None:
+        super().__init__(name, f"{error} at {pos} in {header}")
+        self.args = (name, error, header, pos)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self.args
+
+
 class InvalidHeaderValue(InvalidHeader):
     """Raised when the value of a header of the response is wrong."""
+
+
+class InvalidOrigin(InvalidHeader):
+    """Raised when the ``Origin`` header isn't allowed."""
+
+    def __init__(self, origin: str | None) -> None:
+        super().__init__("Origin", origin)
+        self.args = (origin,)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self.args
 
 
 class InvalidUpgrade(InvalidHeader):
@@ -216,6 +362,57 @@ class InvalidUpgrade(InvalidHeader):
 
 class NegotiationError(InvalidHandshake):
     """Raised when the server chose a subprotocol or extension that wasn't offered."""
+
+
+class DuplicateParameter(NegotiationError):
+    """Raised when a parameter of an extension is repeated.
+
+    Attributes:
+        name: The name of the parameter.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"duplicate parameter: {self.name}"
+
+
+class InvalidParameterName(NegotiationError):
+    """Raised when a parameter of an extension isn't known.
+
+    Attributes:
+        name: The name of the parameter.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"invalid parameter name: {self.name}"
+
+
+class InvalidParameterValue(NegotiationError):
+    """Raised when a parameter of an extension has a wrong value.
+
+    Attributes:
+        name: The name of the parameter.
+        value: Its value, or ``None`` if it's missing.
+    """
+
+    def __init__(self, name: str, value: str | None) -> None:
+        super().__init__(name, value)
+        self.name = name
+        self.value = value
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return f"missing value for parameter {self.name}"
+        if self.value == "":
+            return f"empty value for parameter {self.name}"
+        return f"invalid value for parameter {self.name}: {self.value}"
 
 
 class ConnectError(OSError, WebSocketException):
@@ -262,6 +459,25 @@ class PayloadTooBig(ProtocolError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.size, self.max_size, self.current_size)
+
+
+class TooManyFragments(ProtocolError):
+    """The cause of a connection's failure where a message had too many fragments.
+
+    Attributes:
+        max_fragments: The limit.
+    """
+
+    def __init__(self, max_fragments: int) -> None:
+        super().__init__(max_fragments)
+        self.max_fragments = max_fragments
+
+    def __str__(self) -> str:
+        return f"message exceeds limit of {self.max_fragments} fragments"
+
+
+class InvalidState(WebSocketException, AssertionError):
+    """Raised when something is done that the state of the connection doesn't allow."""
 
 
 class ConcurrencyError(WebSocketException):

@@ -29,6 +29,7 @@ from .protocol import State
 
 if TYPE_CHECKING:
     import os
+    import uuid
     from collections.abc import Sequence
     from ssl import SSLContext
     from types import TracebackType
@@ -52,7 +53,20 @@ class WebSocket(_core.SyncConnection):
     was a normal closure, and raises `ConnectionClosedError` otherwise.
     """
 
-    __slots__ = ("__weakref__",)
+    __slots__ = ("__weakref__", "_id")
+
+    _id: uuid.UUID
+
+    @property
+    def id(self) -> uuid.UUID:
+        """A number that no other connection has."""
+        try:
+            return self._id
+        except AttributeError:
+            from uuid import uuid4
+
+            self._id = uuid4()
+            return self._id
 
     @property
     def state(self) -> State:
@@ -90,7 +104,8 @@ class WebSocket(_core.SyncConnection):
         raise TypeError(f"cannot pickle or copy {type(self).__name__}: it's a connection")
 
     def __del__(self, _warn: Any = warnings.warn) -> None:
-        if not self.has_ended:
+        # One that is being closed ends by itself.
+        if not self.has_ended and self.state is State.OPEN:
             _warn(f"unclosed connection {self!r}", ResourceWarning, source=self)
             self.abandon()
 

@@ -14,6 +14,8 @@ pub const GOING_AWAY: u16 = 1001;
 pub const PROTOCOL_ERROR: u16 = 1002;
 /// Stands for a Close frame without a code. Never sent.
 pub const NO_STATUS: u16 = 1005;
+/// Stands for a connection that ended without a Close frame. Never sent.
+pub const ABNORMAL: u16 = 1006;
 /// A text message was not UTF-8.
 pub const INVALID_DATA: u16 = 1007;
 /// A message was larger than the limit.
@@ -96,6 +98,16 @@ impl Closing {
             State::Closing
         } else {
             State::Open
+        }
+    }
+
+    /// Where the connection stands for the program. To it, a connection is closed once nothing
+    /// more can be sent or received, though TCP may not have ended yet.
+    pub fn reported_state(&self) -> State {
+        if self.agreed() {
+            State::Closed
+        } else {
+            self.state()
         }
     }
 

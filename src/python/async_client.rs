@@ -23,7 +23,7 @@ use crate::{
     net::stream::Stream,
     opening::open,
     options,
-    protocol::close::CloseFrame,
+    protocol::close::State,
 };
 
 /// A connection whose methods never block. The base class of
@@ -82,7 +82,9 @@ impl AsyncConnection {
     fn new(py: Python<'_>, options: &ConnectOptions, wakeups: Py<Wakeups>) -> PyResult<Self> {
         logging::refresh(py)?;
         let raise = |error| exceptions::raise(py, error);
+        exceptions::load(py)?;
         let control = Control::new().map_err(raise)?;
+        logging::note_connection(control.id);
         let notices = Arc::new(Notices {
             id: control.id,
             signals: wakeups.get().signals(),
@@ -239,10 +241,14 @@ impl AsyncConnection {
     }
 
     /// Starts the closing handshake.
-    fn begin_close(&self, py: Python<'_>, code: u16, reason: &str) -> PyResult<()> {
+    fn begin_close(
+        &self,
+        py: Python<'_>,
+        code: &Bound<'_, PyAny>,
+        reason: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
         let connection = self.connection(py)?;
-        let frame = CloseFrame::new(code, reason)
-            .map_err(|rule| exceptions::raise(py, Error::InvalidArgument(rule)))?;
+        let frame = convert::close_frame(Some(code), Some(reason))?;
         py.detach(|| connection.begin_close(frame));
         Ok(())
     }
@@ -282,7 +288,7 @@ impl AsyncConnection {
     fn state_number(&self) -> u8 {
         self.connection
             .get()
-            .map_or(0, |connection| connection.state() as u8)
+            .map_or(0, |connection| connection.reported_state() as u8)
     }
 
     /// The close code and reason received, once the connection is closed.
@@ -348,12 +354,18 @@ impl AsyncConnection {
         Ok(connection)
     }
 
+    /// Ends a connection that nobody can use any more. One that is being closed is left to its
+    /// thread, which sees that through.
     fn give_up(&self) {
         let is_ours = self
             .connection
             .get()
             .is_none_or(|connection| connection.check_process().is_ok());
-        if is_ours {
+        let is_closing = self
+            .connection
+            .get()
+            .is_some_and(|connection| connection.state() == State::Closing);
+        if is_ours && !is_closing {
             self.control.stop();
         }
     }

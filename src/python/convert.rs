@@ -6,10 +6,16 @@ use pyo3::{
     exceptions::{PyTypeError, PyValueError},
     intern,
     prelude::*,
-    types::{PyByteArray, PyBytes, PyMemoryView, PyString},
+    types::{PyByteArray, PyBytes, PyInt, PyMemoryView, PyString},
 };
 
-use crate::{inbox::Payload, protocol::message::Kind};
+use crate::{
+    inbox::Payload,
+    protocol::{
+        close::{CloseFrame, NORMAL},
+        message::Kind,
+    },
+};
 
 /// What the user wants to send.
 pub(super) enum Outgoing<'a> {
@@ -79,6 +85,38 @@ pub(super) fn timeout(name: &str, value: Option<f64>) -> PyResult<Option<Duratio
         // What does not fit is as good as for ever.
         Some(seconds) => Ok(Duration::try_from_secs_f64(seconds).ok()),
     }
+}
+
+/// The Close frame that the user asks for; 1000 without a reason by default.
+///
+/// Raises `TypeError` or `ValueError`, naming the value.
+pub(super) fn close_frame(
+    code: Option<&Bound<'_, PyAny>>,
+    reason: Option<&Bound<'_, PyAny>>,
+) -> PyResult<CloseFrame> {
+    let code = match code {
+        None => NORMAL,
+        Some(code) if code.is_instance_of::<PyInt>() => code.extract().map_err(|_| {
+            PyValueError::new_err(format!("close code {code} is out of range"))
+        })?,
+        Some(code) => {
+            return Err(PyTypeError::new_err(format!(
+                "close code must be an int, not {}",
+                code.repr()?
+            )));
+        }
+    };
+    let reason = match reason {
+        None => "",
+        Some(reason) => reason
+            .cast::<PyString>()
+            .map_err(|_| {
+                let shown = reason.repr().map(|repr| repr.to_string()).unwrap_or_default();
+                PyTypeError::new_err(format!("close reason must be a str, not {shown}"))
+            })?
+            .to_str()?,
+    };
+    CloseFrame::new(code, reason).map_err(PyValueError::new_err)
 }
 
 /// An address as the `socket` module shows it.

@@ -6,7 +6,7 @@
 //! here, where only Python threads come.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -62,7 +62,13 @@ pub(super) struct Wakeups {
     signals: Arc<Signals>,
     queue: Receiver<Waiter>,
     /// Held for single operations on the map, by threads that are attached.
-    futures: Mutex<HashMap<Waiter, Py<PyAny>>>,
+    futures: Mutex<HashMap<Waiter, Futures>>,
+}
+
+/// The futures that wait for the same; nearly always there is one.
+struct Futures {
+    first: Py<PyAny>,
+    others: Vec<Py<PyAny>>,
 }
 
 #[pymethods]
@@ -106,7 +112,10 @@ impl Wakeups {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         // The collector runs on a thread that may be in the middle of a change.
         match self.futures.try_lock() {
-            Ok(futures) => futures.values().try_for_each(|future| visit.call(future)),
+            Ok(futures) => futures
+                .values()
+                .flat_map(Futures::all)
+                .try_for_each(|future| visit.call(future)),
             Err(_) => Ok(()),
         }
     }
@@ -125,14 +134,22 @@ impl Wakeups {
 
     /// Keeps the future of a waiter until [`Self::resolve`] completes it.
     pub(super) fn wait_for(&self, waiter: Waiter, future: &Bound<'_, PyAny>) {
-        let replaced = self.futures().insert(waiter, future.clone().unbind());
-        drop(replaced);
+        let future = future.clone().unbind();
+        match self.futures().entry(waiter) {
+            Entry::Vacant(entry) => {
+                entry.insert(Futures {
+                    first: future,
+                    others: Vec::new(),
+                });
+            }
+            Entry::Occupied(mut entry) => entry.get_mut().others.push(future),
+        }
     }
 
-    /// Completes the future of a waiter, if there is one and it still waits.
+    /// Completes the futures of a waiter that still wait.
     pub(super) fn resolve(&self, py: Python<'_>, waiter: Waiter) -> PyResult<()> {
-        let future = self.futures().remove(&waiter);
-        if let Some(future) = future {
+        let futures = self.futures().remove(&waiter);
+        for future in futures.iter().flat_map(Futures::all) {
             let future = future.bind(py);
             if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
                 future.call_method1(intern!(py, "set_result"), (py.None(),))?;
@@ -147,8 +164,14 @@ impl Wakeups {
         drop(future);
     }
 
-    fn futures(&self) -> MutexGuard<'_, HashMap<Waiter, Py<PyAny>>> {
+    fn futures(&self) -> MutexGuard<'_, HashMap<Waiter, Futures>> {
         self.futures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Futures {
+    fn all(&self) -> impl Iterator<Item = &Py<PyAny>> {
+        std::iter::once(&self.first).chain(&self.others)
     }
 }
 

@@ -2,12 +2,17 @@
 //!
 //! The classes are defined in Python, in `websocket_rs.exceptions`; what is passed here are plain
 //! values, from which the functions of `websocket_rs._errors` make an exception.
+//!
+//! `ConnectionClosed` is made here instead, without running Python code: when the interpreter
+//! exits, every thread that waits on a connection gets one, and a thread that is stopped by the
+//! interpreter while Rust code is on its stack takes the process down.
 
 use pyo3::{
-    exceptions::{PyTimeoutError, PyValueError},
+    exceptions::{PyEOFError, PyOSError, PyTimeoutError, PyValueError},
     intern,
     prelude::*,
-    types::PyModule,
+    sync::PyOnceLock,
+    types::{PyModule, PyString, PyTuple},
 };
 
 use crate::{
@@ -24,6 +29,9 @@ pub(super) fn raise(py: Python<'_>, error: Error) -> PyErr {
 }
 
 fn build(py: Python<'_>, error: Error) -> PyResult<PyErr> {
+    if let Error::Closed(closure) = &error {
+        return closed(py, closure).map(PyErr::from_value);
+    }
     let text = error.to_string();
     let errors = py.import(intern!(py, "websocket_rs._errors"))?;
     let exception = match error {
@@ -44,7 +52,7 @@ fn build(py: Python<'_>, error: Error) -> PyResult<PyErr> {
         }
         Error::Tls(_) => errors.call_method1(intern!(py, "tls_error"), (text,))?,
         Error::Handshake(error) => handshake(&errors, *error)?,
-        Error::Closed(closure) => closed(&errors, &closure)?,
+        Error::Closed(closure) => closed(py, &closure)?,
         Error::Concurrency(text) => {
             errors.call_method1(intern!(py, "concurrency_error"), (text,))?
         }
@@ -92,42 +100,128 @@ fn handshake<'py>(
     }
 }
 
-fn closed<'py>(errors: &Bound<'py, PyModule>, closure: &Closure) -> PyResult<Bound<'py, PyAny>> {
-    let py = errors.py();
-    let pair = |frame: &Option<CloseFrame>| {
-        frame
-            .as_ref()
-            .map(|frame| (frame.code, frame.reason.clone()))
+/// Imports the classes, so that [`closed`] need not.
+pub(super) fn load(py: Python<'_>) -> PyResult<&Classes> {
+    CLASSES.get_or_try_init(py, || {
+        let exceptions = py.import("websocket_rs.exceptions")?;
+        let class = |name| exceptions.getattr(name).map(Bound::unbind);
+        Ok(Classes {
+            closed_ok: class("ConnectionClosedOK")?,
+            closed_error: class("ConnectionClosedError")?,
+            protocol_error: class("ProtocolError")?,
+            payload_too_big: class("PayloadTooBig")?,
+            close: py.import("websocket_rs.frames")?.getattr("Close")?.unbind(),
+        })
+    })
+}
+
+fn closed<'py>(py: Python<'py>, closure: &Closure) -> PyResult<Bound<'py, PyAny>> {
+    let classes = load(py)?;
+    let frame = |frame: &Option<CloseFrame>| match frame {
+        None => Ok(None),
+        Some(frame) => make(
+            classes.close.bind(py),
+            &[
+                (intern!(py, "code"), frame.code.into_pyobject(py)?.into_any()),
+                (
+                    intern!(py, "reason"),
+                    frame.reason.as_str().into_pyobject(py)?.into_any(),
+                ),
+            ],
+            false,
+        )
+        .map(Some),
     };
-    let cause = match &closure.cause {
-        None => None,
-        Some(Cause::Protocol(text)) => {
-            Some(errors.call_method1(intern!(py, "protocol_error"), (text,))?)
+    let class = if closure.is_ok() {
+        &classes.closed_ok
+    } else {
+        &classes.closed_error
+    };
+    let exception = make(
+        class.bind(py),
+        &[
+            (intern!(py, "rcvd"), frame(&closure.rcvd)?.into_pyobject(py)?),
+            (intern!(py, "sent"), frame(&closure.sent)?.into_pyobject(py)?),
+            (
+                intern!(py, "rcvd_then_sent"),
+                closure.rcvd_then_sent.into_pyobject(py)?.into_any(),
+            ),
+        ],
+        true,
+    )?;
+    if let Some(cause) = &closure.cause {
+        exception.setattr(intern!(py, "__cause__"), cause_of(py, classes, cause)?)?;
+    }
+    Ok(exception)
+}
+
+fn cause_of<'py>(
+    py: Python<'py>,
+    classes: &Classes,
+    cause: &Cause,
+) -> PyResult<Bound<'py, PyAny>> {
+    let text = cause.to_string();
+    Ok(match cause {
+        Cause::Protocol(_) | Cause::InvalidData(_) => {
+            classes.protocol_error.bind(py).call1((text,))?
         }
-        Some(Cause::InvalidData(text)) => {
-            Some(errors.call_method1(intern!(py, "invalid_data"), (text,))?)
-        }
-        Some(Cause::TooBig {
+        Cause::TooBig {
             size,
             limit,
             current,
-        }) => {
-            Some(errors.call_method1(intern!(py, "payload_too_big"), (*size, *limit, *current))?)
+        } => {
+            let current = (*current > 0).then_some(*current);
+            make(
+                classes.payload_too_big.bind(py),
+                &[
+                    (intern!(py, "size"), size.into_pyobject(py)?.into_any()),
+                    (intern!(py, "max_size"), limit.into_pyobject(py)?.into_any()),
+                    (intern!(py, "current_size"), current.into_pyobject(py)?.into_any()),
+                ],
+                true,
+            )?
         }
-        Some(Cause::Eof) => Some(errors.call_method0(intern!(py, "end_of_stream"))?),
-        Some(Cause::Io(error)) => Some(errors.call_method1(
-            intern!(py, "stream_error"),
-            (error.raw_os_error(), error.to_string()),
-        )?),
-    };
-    errors.call_method1(
-        intern!(py, "connection_closed"),
-        (
-            closure.is_ok(),
-            pair(&closure.rcvd),
-            pair(&closure.sent),
-            closure.rcvd_then_sent,
-            cause,
-        ),
-    )
+        Cause::Eof => PyEOFError::new_err(text).into_value(py).into_bound(py).into_any(),
+        // OSError picks its own subclass for the number.
+        Cause::Io(error) => match error.raw_os_error() {
+            Some(number) => {
+                let text = text.split(" (os error").next().unwrap_or_default().to_owned();
+                PyOSError::new_err((number, text))
+            }
+            None => PyOSError::new_err(text),
+        }
+        .into_value(py)
+        .into_bound(py)
+        .into_any(),
+    })
 }
+
+/// An instance of a class with these attributes, whose `__init__` is not run.
+fn make<'py>(
+    class: &Bound<'py, PyAny>,
+    attributes: &[(&Bound<'py, PyString>, Bound<'py, PyAny>)],
+    with_args: bool,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = class.py();
+    let mut args = vec![class.clone()];
+    if with_args {
+        args.extend(attributes.iter().map(|(_, value)| value.clone()));
+    }
+    let args = PyTuple::new(py, args)?;
+    let instance = class.call_method1(intern!(py, "__new__"), args)?;
+    for (name, value) in attributes {
+        instance.setattr(*name, value)?;
+    }
+    Ok(instance)
+}
+
+/// The classes that [`closed`] makes instances of.
+pub(super) struct Classes {
+    closed_ok: Py<PyAny>,
+    closed_error: Py<PyAny>,
+    protocol_error: Py<PyAny>,
+    payload_too_big: Py<PyAny>,
+    close: Py<PyAny>,
+}
+
+static CLASSES: PyOnceLock<Classes> = PyOnceLock::new();

@@ -8,11 +8,14 @@
 //! The levels are read from Python at every `connect`, and then cost one atomic load.
 
 use std::{
-    collections::VecDeque,
+    cell::Cell,
+    collections::{HashSet, VecDeque},
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        LazyLock, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    thread,
+    time::{Duration, Instant},
 };
 
 use log::{Level, LevelFilter, Log, Metadata, Record, kv};
@@ -41,6 +44,16 @@ static RING: Mutex<Ring> = Mutex::new(Ring {
     entries: VecDeque::new(),
     dropped: 0,
 });
+/// A thread is handing records to Python.
+static DRAINING: AtomicBool = AtomicBool::new(false);
+/// The interpreter exits, and no more records are handed to it.
+static FINISHED: AtomicBool = AtomicBool::new(false);
+/// There are connections that must not be logged.
+static ANY_QUIET: AtomicBool = AtomicBool::new(false);
+thread_local! {
+    /// This thread is inside a handler.
+    static EMITTING: Cell<bool> = const { Cell::new(false) };
+}
 /// The way into Python.
 static PYTHON: PyOnceLock<Logger> = PyOnceLock::new();
 
@@ -104,16 +117,32 @@ pub(super) fn drain(py: Python<'_>) -> PyResult<()> {
     drain_all(py)
 }
 
+/// Hands on the last records. From now on no other thread will run a handler: the interpreter is
+/// about to stop them all, and must not find our code on the stack of one.
+pub(super) fn finish(py: Python<'_>) -> PyResult<()> {
+    py.detach(|| {
+        FINISHED.store(true, Ordering::SeqCst);
+        let deadline = Instant::now() + HANDLER_TIMEOUT;
+        while DRAINING.load(Ordering::SeqCst) && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(1));
+        }
+    });
+    FINISHED.store(false, Ordering::SeqCst);
+    let result = drain(py);
+    FINISHED.store(true, Ordering::SeqCst);
+    result
+}
+
 #[cold]
 fn drain_all(py: Python<'_>) -> PyResult<()> {
     let Some(logger) = PYTHON.get(py) else {
         return Ok(());
     };
-    // A handler that uses a connection comes here again, and must not start over.
-    static DRAINING: AtomicBool = AtomicBool::new(false);
-    if DRAINING.swap(true, Ordering::Acquire) {
+    // Another thread is at it, or this one is: a handler may use a connection.
+    if FINISHED.load(Ordering::SeqCst) || DRAINING.swap(true, Ordering::SeqCst) {
         return Ok(());
     }
+    EMITTING.set(true);
     let result = loop {
         let (entries, dropped) = {
             let mut ring = ring();
@@ -127,7 +156,8 @@ fn drain_all(py: Python<'_>) -> PyResult<()> {
             break Err(error);
         }
     };
-    DRAINING.store(false, Ordering::Release);
+    EMITTING.set(false);
+    DRAINING.store(false, Ordering::SeqCst);
     result
 }
 
@@ -172,7 +202,10 @@ fn emit(py: Python<'_>, logger: &Logger, entry: &Entry) -> PyResult<()> {
     );
     match PyErr::take(py) {
         Some(error) if error.is_instance_of::<PyException>(py) => {
-            error.write_unraisable(py, None);
+            let logging = py.import(intern!(py, "logging"))?;
+            if logging.getattr(intern!(py, "raiseExceptions"))?.is_truthy()? {
+                error.display(py);
+            }
             Ok(())
         }
         Some(error) => Err(error),
@@ -204,6 +237,9 @@ impl Log for Collector {
             .key_values()
             .get(kv::Key::from_str("id"))
             .and_then(|id| id.to_u64());
+        if EMITTING.get() || connection.is_some_and(is_quiet) {
+            return;
+        }
         let entry = Entry {
             target,
             level: record.level(),
@@ -224,6 +260,24 @@ impl Log for Collector {
     fn flush(&self) {}
 }
 
+/// Keeps a connection that a handler opens out of the log: what it logs would be handled by the
+/// same handler, for ever.
+pub(super) fn note_connection(id: u64) {
+    if EMITTING.get() {
+        quiet().insert(id);
+        ANY_QUIET.store(true, Ordering::Release);
+    }
+}
+
+fn is_quiet(id: u64) -> bool {
+    ANY_QUIET.load(Ordering::Acquire) && quiet().contains(&id)
+}
+
+fn quiet() -> MutexGuard<'static, HashSet<u64>> {
+    static QUIET: LazyLock<Mutex<HashSet<u64>>> = LazyLock::new(Mutex::default);
+    QUIET.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Which target this is; `None` for the records of other crates, which may hold payloads.
 fn index(target: &str) -> Option<usize> {
     TARGETS.iter().position(|own| *own == target)
@@ -241,3 +295,5 @@ const NUMBERS: [(LevelFilter, u8); 5] = [
 const EXTRA: &str = "websocket_name";
 /// So many records may wait.
 const CAPACITY: usize = 4096;
+/// How long the interpreter's exit waits for a handler that runs on another thread.
+const HANDLER_TIMEOUT: Duration = Duration::from_millis(300);

@@ -43,7 +43,7 @@ mod core {
 #[pyfunction]
 fn shutdown(py: Python<'_>) -> PyResult<()> {
     py.detach(|| connection_thread::stop_all(EXIT_TIMEOUT));
-    logging::drain(py)
+    logging::finish(py)
 }
 
 /// Disowns the connections of the parent process.
@@ -53,4 +53,4 @@ fn after_fork_in_child() {
 }
 
 /// How long the interpreter's exit may wait for connections to end.
-const EXIT_TIMEOUT: Duration = Duration::from_millis(1500);
+const EXIT_TIMEOUT: Duration = Duration::from_millis(1200);

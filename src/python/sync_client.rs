@@ -21,7 +21,7 @@ use crate::{
     deadline::Deadline,
     error::Error,
     opening::open,
-    protocol::close::{CloseFrame, State},
+    protocol::close::State,
 };
 
 /// A connection whose methods block. The base class of `websocket_rs.sync_client.WebSocket`.
@@ -64,10 +64,12 @@ impl SyncConnection {
     ) -> PyResult<Self> {
         let receive_timeout = convert::timeout("receive_timeout", receive_timeout)?;
         logging::refresh(py)?;
+        exceptions::load(py)?;
         let options = &options.inner;
         let deadline = Deadline::after(options.connect_timeout);
         let connection = interrupt::wait(py, deadline, |wait| {
             let control = Control::new()?;
+            logging::note_connection(control.id);
             let established = open(options, control.id, wait)?;
             let (connection, stream) =
                 Connection::new(established, options, Arc::clone(&control), Box::new(Nobody))?;
@@ -126,10 +128,14 @@ impl SyncConnection {
     }
 
     /// Close the connection. Blocks until it is closed.
-    #[pyo3(signature = (code=1000, reason=""))]
-    fn close(&self, py: Python<'_>, code: u16, reason: &str) -> PyResult<()> {
-        let frame = CloseFrame::new(code, reason)
-            .map_err(|rule| exceptions::raise(py, Error::InvalidArgument(rule)))?;
+    #[pyo3(signature = (code=None, reason=None), text_signature = "(self, code=1000, reason='')")]
+    fn close(
+        &self,
+        py: Python<'_>,
+        code: Option<&Bound<'_, PyAny>>,
+        reason: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let frame = convert::close_frame(code, reason)?;
         interrupt::wait(py, Deadline::NEVER, |wait| {
             self.connection.check_process()?;
             self.connection.begin_close(frame);
@@ -168,7 +174,7 @@ impl SyncConnection {
     #[getter]
     fn state_number(&self, py: Python<'_>) -> PyResult<u8> {
         logging::drain(py)?;
-        Ok(self.connection.state() as u8)
+        Ok(self.connection.reported_state() as u8)
     }
 
     /// The close code and reason received, once the connection is closed.
@@ -228,9 +234,12 @@ impl SyncConnection {
         Some(message)
     }
 
+    /// Ends a connection that nobody can use any more. One that is being closed is left to its
+    /// thread, which sees that through.
     fn give_up(&self) {
-        if self.connection.check_process().is_ok() {
-            self.connection.control.stop();
+        let connection = &self.connection;
+        if connection.check_process().is_ok() && connection.state() != State::Closing {
+            connection.control.stop();
         }
     }
 }
@@ -243,7 +252,7 @@ impl Drop for SyncConnection {
 
 /// The close code and reason as `websockets` reports them: the peer's, or 1006.
 pub(super) fn close_frame(connection: &Connection) -> Option<(u16, String)> {
-    if connection.state() != State::Closed {
+    if connection.reported_state() != State::Closed {
         return None;
     }
     match connection.closure().rcvd {
