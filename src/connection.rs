@@ -296,6 +296,7 @@ impl Connection {
         let discards = self.state() != State::Open && self.inbox.pauses();
         let (result, any) = self.inbox.deliver(|batch| {
             reader.decoder.decode(&mut Delivery {
+                id: self.control.id,
                 batch,
                 discards,
                 outbox: &self.outbox,
@@ -679,6 +680,8 @@ impl Writer {
 
 /// Takes what the decoder finds to where it belongs.
 struct Delivery<'a> {
+    /// The number of the connection, for the log.
+    id: u64,
     batch: &'a mut Batch,
     /// Messages are dropped.
     discards: bool,
@@ -688,30 +691,30 @@ struct Delivery<'a> {
 
 impl Sink for Delivery<'_> {
     fn message(&mut self, kind: Kind, payload: &[u8]) {
-        log::trace!(target: LOG, "< {kind:?} [{} bytes]", payload.len());
+        log::trace!(target: LOG, id = self.id; "< {kind:?} [{} bytes]", payload.len());
         if !self.discards {
             self.batch.push(kind, payload);
         }
     }
 
     fn large_message(&mut self, kind: Kind, payload: Vec<u8>) {
-        log::trace!(target: LOG, "< {kind:?} [{} bytes]", payload.len());
+        log::trace!(target: LOG, id = self.id; "< {kind:?} [{} bytes]", payload.len());
         if !self.discards {
             self.batch.push_large(kind, payload);
         }
     }
 
     fn ping(&mut self, payload: &[u8]) {
-        log::trace!(target: LOG, "< Ping [{} bytes]", payload.len());
+        log::trace!(target: LOG, id = self.id; "< Ping [{} bytes]", payload.len());
         self.outbox.push_pong(payload);
     }
 
     fn pong(&mut self, payload: &[u8]) {
-        log::trace!(target: LOG, "< Pong [{} bytes]", payload.len());
+        log::trace!(target: LOG, id = self.id; "< Pong [{} bytes]", payload.len());
     }
 
     fn close(&mut self, frame: CloseFrame) {
-        log::trace!(target: LOG, "< Close {}", frame.code);
+        log::trace!(target: LOG, id = self.id; "< Close {}", frame.code);
         *self.close = Some(frame);
     }
 }

@@ -42,6 +42,8 @@ use crate::{
 pub struct Control {
     /// The number of the connection, in its thread's name and in the log.
     pub id: u64,
+    /// The process that the thread runs in.
+    process: process::Generation,
     stopping: AtomicBool,
     /// The thread is in `poll`, or about to be.
     asleep: AtomicBool,
@@ -66,6 +68,7 @@ impl Control {
         let wake = Wake::new().map_err(|error| Error::io("make an eventfd", error))?;
         Ok(Arc::new(Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            process: process::Generation::current(),
             stopping: AtomicBool::new(false),
             asleep: AtomicBool::new(false),
             wake: Mutex::new(Some(Arc::new(wake))),
@@ -149,15 +152,14 @@ impl Control {
 
 /// Ends every connection of the process and waits for their threads, but not for ever.
 pub fn stop_all(timeout: Duration) {
-    let controls: Vec<_> = live().values().cloned().collect();
+    // A forked process has the handles of its parent's threads, but not the threads.
+    let is_ours = |control: &Arc<Control>| control.process.is_current();
+    let controls: Vec<_> = live().values().filter(|control| is_ours(control)).cloned().collect();
     for control in &controls {
         control.stop();
     }
     let deadline = Instant::now() + timeout;
-    while Instant::now() < deadline {
-        if live().is_empty() {
-            break;
-        }
+    while live().values().any(is_ours) && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(1));
     }
     for control in &controls {
@@ -266,17 +268,18 @@ impl Service<'_> {
             return Duty::READ;
         }
         let attendance = &self.connection.attendance;
-        if attendance.is_attended() {
-            // The reader wakes this thread when it leaves; if it has just left, look again.
-            return Duty::rest((!attendance.park()).then_some(Duration::ZERO));
-        }
-        if attendance.is_called_for() {
+        if attendance.is_called_for() && !attendance.is_attended() {
             return Duty::READ;
         }
         let visits = attendance.visits();
         if visits != self.visits_seen {
             self.visits_seen = visits;
             return Duty::rest(Some(GRACE));
+        }
+        if attendance.is_attended() {
+            // The same reader since the grace period began. It wakes this thread when it leaves;
+            // if it has just left, look again.
+            return Duty::rest((!attendance.park()).then_some(Duration::ZERO));
         }
         Duty::READ
     }
@@ -324,6 +327,10 @@ impl Service<'_> {
 
     /// Waits until there is something to do. Returns whether the socket should be read.
     fn sleep(&self, duty: Duty, must_write: bool) -> bool {
+        if duty.reads && self.stream.has_buffered() {
+            // `poll` knows nothing of what TLS has decrypted already.
+            return true;
+        }
         let mut flags = PollFlags::empty();
         flags.set(PollFlags::IN, duty.reads);
         flags.set(PollFlags::OUT, must_write);

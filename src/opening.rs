@@ -10,7 +10,7 @@ use crate::{
         stream::{Halt, Patience, Stream},
     },
     options::ConnectOptions,
-    protocol::handshake::{HandshakeError, MAX_BODY, MAX_HEAD, Request, Response},
+    protocol::handshake::{HandshakeError, MAX_HEAD, Request, Response},
 };
 
 /// A stream on which the opening handshake has succeeded.
@@ -118,18 +118,18 @@ impl Exchange<'_> {
         };
         self.received.drain(..len);
         if response.status != 101 {
-            let wanted = response.body_len().unwrap_or(MAX_BODY);
-            while self.received.len() < wanted {
-                match self.receive() {
-                    Ok(0) => break,
-                    Ok(_) => {}
-                    // The status is what matters; a body that does not come is done without.
-                    Err(Error::Timeout { .. } | Error::Io { .. }) => break,
-                    Err(error) => return Err(error),
+            let mut is_end = false;
+            response.body = loop {
+                if let Some(body) = response.body(&self.received, is_end) {
+                    break body;
                 }
-            }
-            self.received.truncate(wanted);
-            response.body = std::mem::take(&mut self.received);
+                is_end = match self.receive() {
+                    Ok(count) => count == 0,
+                    // The status is what matters; a body that does not come is done without.
+                    Err(Error::Timeout { .. } | Error::Io { .. }) => true,
+                    Err(error) => return Err(error),
+                };
+            };
         }
         Ok(response)
     }

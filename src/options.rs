@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    error::Result,
+    error::{Error, Result},
     net::tls::TlsOptions,
     protocol::{handshake::RequestOptions, uri::Uri},
 };
@@ -45,6 +45,17 @@ impl ConnectOptions {
             inbox_limit: INBOX_LIMIT,
             write_limit: WRITE_LIMIT,
         })
+    }
+
+    /// Sets the name to ask for and verify in TLS, or names the rule that it breaks.
+    pub fn set_server_hostname(&mut self, name: String) -> Result<()> {
+        let is_bad = |c: char| c.is_control() || c.is_whitespace() || "/@?#[]\\".contains(c);
+        if name.is_empty() || name.contains(is_bad) {
+            let text = format!("server_hostname {name:?} isn't a host name");
+            return Err(Error::InvalidArgument(text));
+        }
+        self.server_hostname = Some(name);
+        Ok(())
     }
 
     /// The name that TLS asks for and verifies.

@@ -29,6 +29,16 @@ impl Generation {
     pub fn is_current(self) -> bool {
         self == Self::current()
     }
+
+    /// Drops what has threads; or, in a process forked from theirs, leaves it alone: waiting for
+    /// threads that are not there would never end.
+    pub fn end<T>(self, value: T) {
+        if self.is_current() {
+            drop(value);
+        } else {
+            std::mem::forget(value);
+        }
+    }
 }
 
 /// To be called in a child process right after a fork.

@@ -563,3 +563,4 @@ def test_keylog_is_refused_unless_from_the_environment(
     interpret_wss(context)
     assert [record.name for record in caplog.records] == ["websocket_rs.tls"]
     assert Path(path).read_text().count("\n") <= 1
+    context.keylog_filename = None  # type: ignore[assignment]  # It closes the file.

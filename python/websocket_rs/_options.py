@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import _core
@@ -114,11 +114,20 @@ def _headers(value: Any) -> list[tuple[str, str]]:
         items = value.items()
     elif hasattr(value, "keys"):
         items = ((name, value[name]) for name in value.keys())  # noqa: SIM118
-    else:
+    elif isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
         items = value
+    else:
+        raise TypeError(
+            f"additional_headers must be a mapping or pairs, not {value!r}"
+        )
     headers = []
-    for name, text in items:
-        if not isinstance(name, str) or not isinstance(text, str):
-            raise TypeError(f"names and values of headers must be str: {name!r}")
-        headers.append((name, text))
+    for item in items:
+        match item:
+            case (str() as name, str() as text):
+                headers.append((name, text))
+            case (name, _):
+                # The value may be a credential, so it isn't shown.
+                raise TypeError(f"name and value of header {name!r} must be str")
+            case _:
+                raise TypeError("additional_headers must be a mapping or pairs")
     return headers

@@ -27,6 +27,41 @@ def wakeups_of(loop: asyncio.AbstractEventLoop) -> _core.Wakeups:
     wakeups = None if reference is None else reference()
     if wakeups is None:
         wakeups = _core.Wakeups()
-        loop.add_reader(wakeups.fileno(), wakeups.dispatch)
+        try:
+            loop.add_reader(wakeups.fileno(), wakeups.dispatch)
+        except NotImplementedError:
+            _relay(loop, wakeups)
         _wakeups[loop] = weakref.ref(wakeups)
     return wakeups
+
+
+def _relay(loop: asyncio.AbstractEventLoop, wakeups: _core.Wakeups) -> None:
+    """Wake a loop that can't wait for descriptors itself, by a thread that does."""
+    import select
+    import threading
+
+    poll = select.poll()
+    poll.register(wakeups.fileno(), select.POLLIN)
+    reference = weakref.ref(wakeups)
+
+    def dispatch(dispatched: threading.Event) -> None:
+        if (wakeups := reference()) is not None:
+            wakeups.dispatch()
+        dispatched.set()
+
+    def run() -> None:
+        while reference() is not None and not loop.is_closed():
+            # The timeout ends the thread some time after its loop.
+            if not poll.poll(500):
+                continue
+            dispatched = threading.Event()
+            try:
+                loop.call_soon_threadsafe(dispatch, dispatched)
+            except RuntimeError:
+                return
+            while not dispatched.wait(0.5) and not loop.is_closed():
+                pass
+
+    # The loop's own attribute keeps the wakeups alive as a registered callback would.
+    loop._websocket_rs_wakeups = wakeups  # type: ignore[attr-defined]
+    threading.Thread(target=run, name="websocket-relay", daemon=True).start()

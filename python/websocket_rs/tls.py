@@ -100,6 +100,13 @@ def interpret(
             if value is not None:
                 raise ValueError(f"{name} argument is incompatible with a ws:// URI")
         return None
+    for name, value in (
+        ("ca_file", ca_file),
+        ("client_cert", client_cert),
+        ("client_key", client_key),
+    ):
+        if value is not None and not isinstance(value, (str, os.PathLike)):
+            raise TypeError(f"{name} must be a path, not {value!r}")
     if server_hostname is not None:
         if not isinstance(server_hostname, str):
             kind = type(server_hostname).__name__

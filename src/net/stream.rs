@@ -41,6 +41,8 @@ pub struct Stream {
     session: Option<Mutex<Session>>,
     /// The socket's receive timeout as last set. Used by the holder of the reading half only.
     armed: Mutex<Option<Duration>>,
+    /// The session may have more plaintext than the last read took.
+    buffered: AtomicBool,
     /// The reader was sent away, so an end of stream means nothing.
     dismissed: AtomicBool,
 }
@@ -72,6 +74,7 @@ impl Stream {
             socket,
             session: None,
             armed: Mutex::new(None),
+            buffered: AtomicBool::new(false),
             dismissed: AtomicBool::new(false),
         }
     }
@@ -120,10 +123,15 @@ impl Stream {
         };
         loop {
             match lock(session).read(into) {
-                Ok(count) => return Ok(count),
+                Ok(count) => {
+                    let is_full = into.len() == into.capacity();
+                    self.buffered.store(is_full, Ordering::SeqCst);
+                    return Ok(count);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(Halt::Failed(error)),
             }
+            self.buffered.store(false, Ordering::SeqCst);
             ciphertext.clear();
             ciphertext.reserve(CIPHERTEXT);
             let count = self.recv(ciphertext, patience)?;
@@ -137,6 +145,11 @@ impl Stream {
                 session.receive(ciphertext);
             }
         }
+    }
+
+    /// Whether a read may find something though the socket has nothing.
+    pub fn has_buffered(&self) -> bool {
+        self.buffered.load(Ordering::SeqCst)
     }
 
     /// Turns `plaintext` into what goes over the wire, appended to `wire`, which is empty.

@@ -281,15 +281,51 @@ impl Response {
             .collect()
     }
 
-    /// How many bytes of body follow the headers; `None` if it lasts until the end of stream.
-    /// Never more than [`MAX_BODY`] are kept.
-    pub fn body_len(&self) -> Option<usize> {
-        if matches!(self.status, 101 | 204 | 304) {
-            return Some(0);
+    /// Takes the body out of what follows the headers; `None` if more of it is to come.
+    ///
+    /// It ends after `Content-Length` bytes, with the last chunk, or at the end of the stream;
+    /// `is_end` says that nothing more will come. Never more than [`MAX_BODY`] bytes are kept.
+    pub fn body(&self, following: &[u8], is_end: bool) -> Option<Vec<u8>> {
+        if matches!(self.status, 204 | 304) {
+            return Some(Vec::new());
+        }
+        let coding = self.header_values("Transfer-Encoding");
+        if coding.iter().any(|coding| coding.eq_ignore_ascii_case("chunked")) {
+            return decode_chunks(following, is_end);
         }
         let len = self.header_values("Content-Length");
-        let len = len.first()?.parse::<usize>().ok()?;
-        Some(len.min(MAX_BODY))
+        let len = len.first().and_then(|len| len.parse::<usize>().ok());
+        let wanted = len.unwrap_or(MAX_BODY).min(MAX_BODY);
+        if following.len() >= wanted {
+            Some(following[..wanted].to_vec())
+        } else {
+            is_end.then(|| following.to_vec())
+        }
+    }
+}
+
+/// The data of a chunked body (RFC 9112, section 7.1); `None` if more is to come.
+fn decode_chunks(mut bytes: &[u8], is_end: bool) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let (start, len) = match httparse::parse_chunk_size(bytes) {
+            Ok(httparse::Status::Complete((_, 0))) => return Some(body),
+            Ok(httparse::Status::Complete((start, len))) => {
+                (start, usize::try_from(len).unwrap_or(usize::MAX))
+            }
+            Ok(httparse::Status::Partial) if !is_end => return None,
+            // What has come of a broken body may still tell something.
+            Ok(httparse::Status::Partial) | Err(_) => return Some(body),
+        };
+        let data = &bytes[start..];
+        let take = data.len().min(len).min(MAX_BODY - body.len());
+        body.extend_from_slice(&data[..take]);
+        // Each chunk is followed by a line break.
+        match data.get(len.saturating_add(2)..) {
+            Some(rest) if body.len() < MAX_BODY => bytes = rest,
+            None if !is_end && body.len() < MAX_BODY => return None,
+            _ => return Some(body),
+        }
     }
 }
 
@@ -486,12 +522,33 @@ mod tests {
         let mut bytes = interim.repeat(3);
         bytes.extend_from_slice(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno");
         let (response, len) = Response::parse(&bytes).unwrap().unwrap();
-        assert_eq!((response.status, response.body_len()), (403, Some(2)));
-        assert_eq!(&bytes[len..], b"no");
+        assert_eq!(response.status, 403);
+        assert_eq!(response.body(&bytes[len..], false), Some(b"no".to_vec()));
         assert!(matches!(
             Response::parse(&interim.repeat(20)),
             Err(HandshakeError::Security(_))
         ));
+    }
+
+    #[test]
+    fn body_ends_by_length_by_chunks_or_with_the_stream() {
+        let parse = |head: &str| {
+            let bytes = format!("HTTP/1.1 403 No\r\n{head}\r\n");
+            Response::parse(bytes.as_bytes()).unwrap().unwrap().0
+        };
+        let sized = parse("Content-Length: 3\r\n");
+        assert_eq!(sized.body(b"ab", false), None);
+        assert_eq!(sized.body(b"abcd", false), Some(b"abc".to_vec()));
+        let chunked = parse("Transfer-Encoding: chunked\r\n");
+        let bytes = b"3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n";
+        assert_eq!(chunked.body(bytes, false), Some(b"abcde".to_vec()));
+        for cut in 0..bytes.len() - 4 {
+            assert_eq!(chunked.body(&bytes[..cut], false), None, "cut at {cut}");
+            assert!(chunked.body(&bytes[..cut], true).is_some(), "cut at {cut}");
+        }
+        let endless = parse("");
+        assert_eq!(endless.body(b"abc", false), None);
+        assert_eq!(endless.body(b"abc", true), Some(b"abc".to_vec()));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::sync::{
 use pyo3::{PyTraverseError, PyVisit, prelude::*};
 
 use super::{
-    convert::{self, Outgoing},
+    convert::{self, Code, Outgoing, Reason},
     event_loop::{Event, Signals, Wakeups},
     exceptions, logging,
     options::ConnectOptions,
@@ -241,14 +241,10 @@ impl AsyncConnection {
     }
 
     /// Starts the closing handshake.
-    fn begin_close(
-        &self,
-        py: Python<'_>,
-        code: &Bound<'_, PyAny>,
-        reason: &Bound<'_, PyAny>,
-    ) -> PyResult<()> {
+    #[expect(clippy::needless_pass_by_value, reason = "arguments are passed by value")]
+    fn begin_close(&self, py: Python<'_>, code: Code, reason: Reason) -> PyResult<()> {
         let connection = self.connection(py)?;
-        let frame = convert::close_frame(Some(code), Some(reason))?;
+        let frame = convert::close_frame(&code, &reason)?;
         py.detach(|| connection.begin_close(frame));
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use pyo3::{
+    Borrowed,
     exceptions::{PyTypeError, PyValueError},
     intern,
     prelude::*,
@@ -12,7 +13,7 @@ use pyo3::{
 use crate::{
     inbox::Payload,
     protocol::{
-        close::{CloseFrame, NORMAL},
+        close::CloseFrame,
         message::Kind,
     },
 };
@@ -87,36 +88,43 @@ pub(super) fn timeout(name: &str, value: Option<f64>) -> PyResult<Option<Duratio
     }
 }
 
-/// The Close frame that the user asks for; 1000 without a reason by default.
-///
-/// Raises `TypeError` or `ValueError`, naming the value.
-pub(super) fn close_frame(
-    code: Option<&Bound<'_, PyAny>>,
-    reason: Option<&Bound<'_, PyAny>>,
-) -> PyResult<CloseFrame> {
-    let code = match code {
-        None => NORMAL,
-        Some(code) if code.is_instance_of::<PyInt>() => code.extract().map_err(|_| {
-            PyValueError::new_err(format!("close code {code} is out of range"))
-        })?,
-        Some(code) => {
-            return Err(PyTypeError::new_err(format!(
-                "close code must be an int, not {}",
-                code.repr()?
-            )));
+/// A close code as an argument.
+pub(super) struct Code(pub(super) u16);
+
+impl FromPyObject<'_, '_> for Code {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        if !object.is_instance_of::<PyInt>() {
+            let text = format!("close code must be an int, not {}", object.repr()?);
+            return Err(PyTypeError::new_err(text));
         }
-    };
-    let reason = match reason {
-        None => "",
-        Some(reason) => reason
-            .cast::<PyString>()
-            .map_err(|_| {
-                let shown = reason.repr().map(|repr| repr.to_string()).unwrap_or_default();
-                PyTypeError::new_err(format!("close reason must be a str, not {shown}"))
-            })?
-            .to_str()?,
-    };
-    CloseFrame::new(code, reason).map_err(PyValueError::new_err)
+        object.extract().map(Self).map_err(|_| {
+            PyValueError::new_err(format!("close code {} is out of range", *object))
+        })
+    }
+}
+
+/// A close reason as an argument.
+pub(super) struct Reason(pub(super) String);
+
+impl FromPyObject<'_, '_> for Reason {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        match object.cast::<PyString>() {
+            Ok(text) => Ok(Self(text.to_str()?.to_owned())),
+            Err(_) => {
+                let text = format!("close reason must be a str, not {}", object.repr()?);
+                Err(PyTypeError::new_err(text))
+            }
+        }
+    }
+}
+
+/// The Close frame that the user asks for. Raises `ValueError`, naming the value.
+pub(super) fn close_frame(code: &Code, reason: &Reason) -> PyResult<CloseFrame> {
+    CloseFrame::new(code.0, &reason.0).map_err(PyValueError::new_err)
 }
 
 /// An address as the `socket` module shows it.

@@ -4,11 +4,13 @@ use std::sync::{Mutex, PoisonError};
 
 use pyo3::prelude::*;
 
-use crate::echo_server;
+use crate::{echo_server, process::Generation};
 
 /// A server that sends every message back. It runs until stopped.
 #[pyclass(frozen, module = "websocket_rs._core")]
 pub(super) struct EchoServer {
+    /// The process that the server's threads run in.
+    process: Generation,
     /// Guards the server until it is stopped.
     server: Mutex<Option<echo_server::EchoServer>>,
     #[pyo3(get)]
@@ -31,6 +33,7 @@ impl EchoServer {
         let address = server.address();
         let scheme = if tls { "wss" } else { "ws" };
         Ok(Self {
+            process: Generation::current(),
             host: address.ip().to_string(),
             port: address.port(),
             url: format!("{scheme}://{address}"),
@@ -47,7 +50,7 @@ impl EchoServer {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         if let Some(server) = server {
-            py.detach(|| server.stop());
+            py.detach(|| self.process.end(server));
         }
     }
 
@@ -74,6 +77,8 @@ impl Drop for EchoServer {
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        drop(server);
+        if let Some(server) = server {
+            self.process.end(server);
+        }
     }
 }

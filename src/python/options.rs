@@ -46,7 +46,9 @@ impl ConnectOptions {
         inner.request.subprotocols = subprotocols;
         inner.request.user_agent = user_agent;
         inner.request.check().map_err(raise)?;
-        inner.server_hostname = server_hostname;
+        if let Some(name) = server_hostname {
+            inner.set_server_hostname(name).map_err(raise)?;
+        }
         inner.connect_timeout = convert::timeout("connect_timeout", connect_timeout)?;
         inner.close_timeout = convert::timeout("close_timeout", close_timeout)?;
         inner.max_size = max_size.unwrap_or(usize::MAX);

@@ -11,7 +11,7 @@ use std::{
 use pyo3::{exceptions::PyStopIteration, prelude::*};
 
 use super::{
-    convert::{self, Outgoing},
+    convert::{self, Code, Outgoing, Reason},
     exceptions, interrupt, logging,
     options::ConnectOptions,
 };
@@ -21,7 +21,7 @@ use crate::{
     deadline::Deadline,
     error::Error,
     opening::open,
-    protocol::close::State,
+    protocol::close::{NORMAL, State},
 };
 
 /// A connection whose methods block. The base class of `websocket_rs.sync_client.WebSocket`.
@@ -128,14 +128,13 @@ impl SyncConnection {
     }
 
     /// Close the connection. Blocks until it is closed.
-    #[pyo3(signature = (code=None, reason=None), text_signature = "(self, code=1000, reason='')")]
-    fn close(
-        &self,
-        py: Python<'_>,
-        code: Option<&Bound<'_, PyAny>>,
-        reason: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<()> {
-        let frame = convert::close_frame(code, reason)?;
+    #[pyo3(
+        signature = (code=Code(NORMAL), reason=Reason(String::new())),
+        text_signature = "($self, code=1000, reason='')"
+    )]
+    #[expect(clippy::needless_pass_by_value, reason = "arguments are passed by value")]
+    fn close(&self, py: Python<'_>, code: Code, reason: Reason) -> PyResult<()> {
+        let frame = convert::close_frame(&code, &reason)?;
         interrupt::wait(py, Deadline::NEVER, |wait| {
             self.connection.check_process()?;
             self.connection.begin_close(frame);
