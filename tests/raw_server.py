@@ -23,6 +23,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from duplex_tls import DuplexTLS
+
 
 MS = 0.001 * float(os.environ.get("WEBSOCKET_RS_TESTS_TIMEOUT_FACTOR", "1"))
 """One millisecond, the unit of every time in the tests; scaled for slow machines."""
@@ -118,7 +120,7 @@ def unmask(payload: bytearray, mask: bytes) -> bytes:
 class Peer:
     """The server's end of one connection."""
 
-    def __init__(self, sock: socket.socket, timeout: float) -> None:
+    def __init__(self, sock: socket.socket | DuplexTLS, timeout: float) -> None:
         self.sock = sock
         self.timeout = timeout
         self.sock.settimeout(timeout)
@@ -411,7 +413,7 @@ class RawServer:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self.tls:
                 try:
-                    sock = self.tls.wrap_socket(sock, server_side=True)
+                    sock = DuplexTLS(sock, self.tls)
                 except OSError:
                     if not self.tls_refused:
                         raise

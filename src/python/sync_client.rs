@@ -75,7 +75,14 @@ impl SyncConnection {
                 Connection::new(established, options, Arc::clone(&control), Box::new(Nobody))?;
             let connection = Arc::new(connection);
             let served = Arc::clone(&connection);
-            control.spawn(move || serve(&served, stream, Role::StandsIn))?;
+            let (started, starts) = crossbeam_channel::bounded(1);
+            control.spawn(move || {
+                // Nobody listens if the caller was interrupted.
+                let _ = started.send(());
+                serve(&served, stream, Role::StandsIn);
+            })?;
+            // The thread names itself when it starts, and is to be seen by its name.
+            let _ = starts.recv();
             Ok(connection)
         })?;
         let this = Self {
