@@ -355,10 +355,7 @@ impl Connection {
         if payload.len() > LARGE {
             return self.send_large(kind, payload, wait);
         }
-        let end = self
-            .outbox
-            .push(kind, payload)
-            .map_err(|_| self.closed())?;
+        let end = self.outbox.push(kind, payload).map_err(|_| self.closed())?;
         while self.outbox.written() < end {
             let Some(mut writer) = self.writer.take(wait, Phase::Send)? else {
                 return Err(self.closed());
@@ -378,9 +375,7 @@ impl Connection {
     /// the connection thread, which writes many at a time.
     pub fn post(&self, kind: Kind, payload: &[u8]) -> Result<bool> {
         log::trace!(target: LOG, id = self.control.id; "> {kind:?} [{} bytes]", payload.len());
-        self.outbox
-            .push(kind, payload)
-            .map_err(|_| self.closed())?;
+        self.outbox.push(kind, payload).map_err(|_| self.closed())?;
         Ok(!self.in_burst.swap(true, Ordering::Relaxed))
     }
 
@@ -482,7 +477,8 @@ impl Connection {
         loop {
             writer.flush(patience)?;
             if writer.carries > 0 {
-                self.outbox.note_written(std::mem::take(&mut writer.carries));
+                self.outbox
+                    .note_written(std::mem::take(&mut writer.carries));
                 if self.outbox.pending() <= self.write_limit / 2 {
                     self.observer.drained();
                 }

@@ -154,7 +154,11 @@ impl Control {
 pub fn stop_all(timeout: Duration) {
     // A forked process has the handles of its parent's threads, but not the threads.
     let is_ours = |control: &Arc<Control>| control.process.is_current();
-    let controls: Vec<_> = live().values().filter(|control| is_ours(control)).cloned().collect();
+    let controls: Vec<_> = live()
+        .values()
+        .filter(|control| is_ours(control))
+        .cloned()
+        .collect();
     for control in &controls {
         control.stop();
     }

@@ -11,19 +11,19 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
-pub mod error;
-pub mod deadline;
-pub mod process;
-pub mod protocol;
-pub mod net;
-pub mod turn;
-pub mod inbox;
-pub mod outbox;
-pub mod options;
-pub mod opening;
 pub mod attendance;
 pub mod connection;
 pub mod connection_thread;
+pub mod deadline;
 pub mod echo_server;
+pub mod error;
+pub mod inbox;
+pub mod net;
+pub mod opening;
+pub mod options;
+pub mod outbox;
+pub mod process;
+pub mod protocol;
 #[cfg(feature = "python")]
 mod python;
+pub mod turn;

@@ -151,9 +151,10 @@ fn failed(halt: Halt) -> Error {
     match halt {
         Halt::Stopped(error) => error,
         Halt::Failed(error) => Error::io("complete the opening handshake", error),
-        Halt::WouldBlock => {
-            Error::io("complete the opening handshake", io::ErrorKind::WouldBlock.into())
-        }
+        Halt::WouldBlock => Error::io(
+            "complete the opening handshake",
+            io::ErrorKind::WouldBlock.into(),
+        ),
     }
 }
 

@@ -190,7 +190,10 @@ mod tests {
         let mut bytes = Vec::new();
         outbox.take(&mut bytes);
         assert_eq!(bytes.len() as u64, second);
-        assert_eq!((bytes[0], bytes[usize::try_from(first).unwrap()]), (0x81, 0x82));
+        assert_eq!(
+            (bytes[0], bytes[usize::try_from(first).unwrap()]),
+            (0x81, 0x82)
+        );
         assert_eq!(outbox.pending(), bytes.len());
         outbox.note_written(bytes.len());
         assert_eq!((outbox.pending(), outbox.written()), (0, second));
@@ -216,7 +219,10 @@ mod tests {
             outbox.push_pong(&i.to_be_bytes());
         }
         assert!(outbox.lock().bytes.len() < 2 * PONGS);
-        assert_eq!(outbox.lock().pong.as_deref(), Some(&99_999_u32.to_be_bytes()[..]));
+        assert_eq!(
+            outbox.lock().pong.as_deref(),
+            Some(&99_999_u32.to_be_bytes()[..])
+        );
     }
 
     #[test]

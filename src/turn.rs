@@ -68,7 +68,10 @@ impl<T> Turn<T> {
             if slot.retired {
                 return Ok(None);
             }
-            let slice = wait.deadline.remaining().map_or(SLICE, |left| left.min(SLICE));
+            let slice = wait
+                .deadline
+                .remaining()
+                .map_or(SLICE, |left| left.min(SLICE));
             slot.waiting += 1;
             let (mut woken, timeout) = self
                 .freed
@@ -182,7 +185,10 @@ mod tests {
         };
         assert!(matches!(
             turn.take(&wait, Phase::Send),
-            Err(Error::Timeout { phase: Phase::Send, .. })
+            Err(Error::Timeout {
+                phase: Phase::Send,
+                ..
+            })
         ));
         drop(held);
     }

@@ -484,6 +484,22 @@ class ConcurrencyError(WebSocketException):
     """Raised when a method is called that another thread or task is already in."""
 
 
+if TYPE_CHECKING:
+    import ssl
+
+    # What `__getattr__` makes, in a form that type checkers can read.
+
+    class TLSError(ssl.SSLError, ConnectError):
+        """Raised when TLS can't be agreed upon with the server."""
+
+    class CertificateError(ssl.SSLCertVerificationError, TLSError):
+        """Raised when the server's certificate isn't accepted.
+
+        Attributes:
+            verify_message: The reason.
+        """
+
+
 def __getattr__(name: str) -> Any:
     """Make the classes that need the `ssl` module, which is slow to import."""
     if name not in ("TLSError", "CertificateError"):

@@ -118,8 +118,8 @@ fn connect(addresses: &[SocketAddr], wait: &Wait<'_>) -> Result<Socket> {
             next_start = Instant::now() + HEAD_START;
         }
         wait.deadline.check(Phase::Connect)?;
-        let head_start = (untried.len() > 0)
-            .then(|| next_start.saturating_duration_since(Instant::now()));
+        let head_start =
+            (untried.len() > 0).then(|| next_start.saturating_duration_since(Instant::now()));
         wait_for_any(&attempts, head_start, wait)?;
         for index in (0..attempts.len()).rev() {
             match outcome(&attempts[index]) {
@@ -172,11 +172,7 @@ fn outcome(attempt: &Attempt) -> Option<Result<()>> {
 }
 
 /// Waits until an attempt has an outcome, the head start is over, or the deadline has passed.
-fn wait_for_any(
-    attempts: &[Attempt],
-    head_start: Option<Duration>,
-    wait: &Wait<'_>,
-) -> Result<()> {
+fn wait_for_any(attempts: &[Attempt], head_start: Option<Duration>, wait: &Wait<'_>) -> Result<()> {
     let timeout = [head_start, wait.deadline.remaining()]
         .into_iter()
         .flatten()
@@ -187,7 +183,13 @@ fn wait_for_any(
         .chain(wait.wake.map(|wake| PollFd::new(wake, PollFlags::IN)))
         .collect();
     match poll(&mut fds, timeout.map(timespec).as_ref()) {
-        Ok(_) if fds[..attempts.len()].iter().any(|fd| !fd.revents().is_empty()) => return Ok(()),
+        Ok(_)
+            if fds[..attempts.len()]
+                .iter()
+                .any(|fd| !fd.revents().is_empty()) =>
+        {
+            return Ok(());
+        }
         Ok(_) | Err(Errno::INTR) => {}
         Err(error) => return Err(Error::io("connect", error.into())),
     }
@@ -226,13 +228,19 @@ mod tests {
     fn dial_tries_every_address() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let good = listener.local_addr().unwrap();
-        let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let dead = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
         connect(&[dead, good], &within(5000)).unwrap();
     }
 
     #[test]
     fn dial_reports_a_refusal_as_such() {
-        let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let dead = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
         match connect(&[dead], &within(5000)) {
             Err(Error::Io { source, .. }) => {
                 assert_eq!(source.kind(), io::ErrorKind::ConnectionRefused);

@@ -179,7 +179,11 @@ impl Stream {
     /// Writes some of `wire`. Only the holder of the writing half may call this.
     pub fn send(&self, wire: &[u8], patience: Patience<'_>) -> Result<usize, Halt> {
         loop {
-            match send(&self.socket, wire, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+            match send(
+                &self.socket,
+                wire,
+                SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
+            ) {
                 Ok(count) => return Ok(count),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => match patience {
@@ -297,12 +301,7 @@ impl AsFd for Stream {
 }
 
 /// Waits until `fd` is ready for one of `flags`, or has failed, which the next call on it tells.
-pub fn wait_ready(
-    fd: &impl AsFd,
-    flags: PollFlags,
-    wait: &Wait<'_>,
-    phase: Phase,
-) -> Result<()> {
+pub fn wait_ready(fd: &impl AsFd, flags: PollFlags, wait: &Wait<'_>, phase: Phase) -> Result<()> {
     loop {
         let left = wait.deadline.remaining();
         if left.is_some_and(|left| left.is_zero()) {

@@ -187,8 +187,7 @@ impl Closure {
     /// A connection that this program has closed itself counts as closed normally while the
     /// peer's answer is still outstanding.
     pub fn is_ok(&self) -> bool {
-        let ordinary =
-            |frame: &CloseFrame| matches!(frame.code, NORMAL | GOING_AWAY | NO_STATUS);
+        let ordinary = |frame: &CloseFrame| matches!(frame.code, NORMAL | GOING_AWAY | NO_STATUS);
         match (&self.rcvd, &self.sent) {
             (Some(rcvd), Some(sent)) => ordinary(rcvd) && ordinary(sent),
             (None, Some(sent)) => self.by_us && self.cause.is_none() && ordinary(sent),
@@ -361,7 +360,10 @@ mod tests {
         let sent = closing.fail(Cause::Protocol("first".to_owned()));
         assert_eq!(sent.map(|frame| frame.code), Some(PROTOCOL_ERROR));
         assert_eq!(closing.fail(Cause::Eof), None);
-        assert_eq!(closing.closure().cause.as_ref().map(ToString::to_string), Some("first".into()));
+        assert_eq!(
+            closing.closure().cause.as_ref().map(ToString::to_string),
+            Some("first".into())
+        );
     }
 
     #[test]

@@ -6,8 +6,8 @@
 
 use std::io::Cursor;
 
-pub use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 use tungstenite::protocol::frame::FrameHeader;
+pub use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use super::close::Cause;
 
@@ -143,7 +143,9 @@ mod tests {
         );
         assert_eq!(
             output,
-            [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58]
+            [
+                0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58
+            ]
         );
     }
 
@@ -151,7 +153,7 @@ mod tests {
     fn masking_twice_gives_the_payload_for_every_length() {
         let mask = [1, 2, 3, 4];
         for len in (0..40).chain([MASK_BLOCK - 1, MASK_BLOCK, MASK_BLOCK + 3]) {
-            let payload: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
+            let payload: Vec<u8> = (0..=250).cycle().take(len).collect();
             let mut masked = Vec::new();
             append_masked(&payload, mask, &mut masked);
             for (i, byte) in masked.iter().enumerate() {
@@ -188,7 +190,10 @@ mod tests {
             &[0x89, 126, 0, 126],
             &[0x82, 127, 0x80, 0, 0, 0, 0, 0, 0, 0],
         ] {
-            assert!(matches!(parse(bytes), Err(Cause::Protocol(_))), "{bytes:x?}");
+            assert!(
+                matches!(parse(bytes), Err(Cause::Protocol(_))),
+                "{bytes:x?}"
+            );
         }
     }
 }

@@ -84,7 +84,10 @@ impl RequestOptions {
     pub fn check(&self) -> Result<()> {
         for (name, value) in &self.headers {
             check_header(name, value)?;
-            if PROTOCOL_HEADERS.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+            if PROTOCOL_HEADERS
+                .iter()
+                .any(|own| own.eq_ignore_ascii_case(name))
+            {
                 return Err(Error::InvalidArgument(format!(
                     "header {name:?} belongs to the opening handshake and can't be set"
                 )));
@@ -290,7 +293,10 @@ impl Response {
             return Some(Vec::new());
         }
         let coding = self.header_values("Transfer-Encoding");
-        if coding.iter().any(|coding| coding.eq_ignore_ascii_case("chunked")) {
+        if coding
+            .iter()
+            .any(|coding| coding.eq_ignore_ascii_case("chunked"))
+        {
             return decode_chunks(following, is_end);
         }
         let len = self.header_values("Content-Length");
@@ -462,7 +468,13 @@ mod tests {
             };
             assert!(options.check().is_err(), "{name:?}: {value:?}");
         }
-        for subprotocols in [vec!["a b"], vec![""], vec!["a,b"], vec!["é"], vec!["a", "a"]] {
+        for subprotocols in [
+            vec!["a b"],
+            vec![""],
+            vec!["a,b"],
+            vec!["é"],
+            vec!["a", "a"],
+        ] {
             let options = RequestOptions {
                 subprotocols: subprotocols.iter().map(ToString::to_string).collect(),
                 ..RequestOptions::default()
@@ -509,7 +521,11 @@ mod tests {
     fn response_is_found_when_complete_and_what_follows_is_left() {
         let bytes = b"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\n\r\n\x81\x00";
         for cut in 0..bytes.len() - 2 {
-            assert_eq!(Response::parse(&bytes[..cut]).unwrap(), None, "cut at {cut}");
+            assert_eq!(
+                Response::parse(&bytes[..cut]).unwrap(),
+                None,
+                "cut at {cut}"
+            );
         }
         let (response, len) = Response::parse(bytes).unwrap().unwrap();
         assert_eq!((response.status, len), (101, bytes.len() - 2));
@@ -553,10 +569,19 @@ mod tests {
 
     #[test]
     fn junk_old_versions_and_floods_are_refused() {
-        for junk in [&b"SSH-2.0-OpenSSH\r\n"[..], b"<html>", b"HTTP/1.0 101 X\r\n\r\n"] {
-            assert!(matches!(Response::parse(junk), Err(HandshakeError::Message(_))));
+        for junk in [
+            &b"SSH-2.0-OpenSSH\r\n"[..],
+            b"<html>",
+            b"HTTP/1.0 101 X\r\n\r\n",
+        ] {
+            assert!(matches!(
+                Response::parse(junk),
+                Err(HandshakeError::Message(_))
+            ));
         }
-        let (refusal, _) = Response::parse(b"HTTP/1.0 403 No\r\n\r\n").unwrap().unwrap();
+        let (refusal, _) = Response::parse(b"HTTP/1.0 403 No\r\n\r\n")
+            .unwrap()
+            .unwrap();
         assert_eq!(refusal.status, 403);
         let many = format!("HTTP/1.1 101 X\r\n{}\r\n", "A: b\r\n".repeat(200));
         assert!(matches!(

@@ -321,7 +321,8 @@ mod tests {
         }
         fn large_message(&mut self, kind: Kind, payload: Vec<u8>) {
             let sum: u64 = payload.iter().map(|&byte| u64::from(byte)).sum();
-            self.0.push(format!("{kind:?} {} bytes, sum {sum}", payload.len()));
+            self.0
+                .push(format!("{kind:?} {} bytes, sum {sum}", payload.len()));
         }
         fn ping(&mut self, payload: &[u8]) {
             self.0.push(format!("ping {payload:?}"));
@@ -398,7 +399,11 @@ mod tests {
         assert_eq!(whole.0.len(), 8);
         assert_eq!(whole.0.last().unwrap(), "close 1000 \"ok\"");
         for piece in [1, 2, 3, 5, 13, 127, 1000, 8191, 65_537] {
-            assert_eq!(decode(&bytes, piece, usize::MAX).0, whole, "pieces of {piece}");
+            assert_eq!(
+                decode(&bytes, piece, usize::MAX).0,
+                whole,
+                "pieces of {piece}"
+            );
         }
     }
 
@@ -407,13 +412,24 @@ mod tests {
         let exact = frame(0x82, &[0; 100]);
         assert!(decode(&exact, 1, 100).1.is_ok());
         let (found, result) = decode(&exact[..2], 1, 99);
-        assert!(matches!(result, Err(Cause::TooBig { size: 100, limit: 99, current: 0 })));
+        assert!(matches!(
+            result,
+            Err(Cause::TooBig {
+                size: 100,
+                limit: 99,
+                current: 0
+            })
+        ));
         assert!(found.0.is_empty());
         let parts = [frame(0x02, &[0; 60]), frame(0x80, &[0; 40])].concat();
         assert!(decode(&parts, 7, 100).1.is_ok());
         assert!(matches!(
             decode(&parts, 7, 99).1,
-            Err(Cause::TooBig { size: 40, limit: 99, current: 60 })
+            Err(Cause::TooBig {
+                size: 40,
+                limit: 99,
+                current: 60
+            })
         ));
     }
 
@@ -448,7 +464,10 @@ mod tests {
         let (_, result) = decode(&frame(0x01, b"abc\xff"), 1, 100);
         assert!(matches!(result, Err(Cause::InvalidData(_))));
         let cut = [frame(0x01, b"ab\xc3"), frame(0x80, b"")].concat();
-        assert!(matches!(decode(&cut, 100, 100).1, Err(Cause::InvalidData(_))));
+        assert!(matches!(
+            decode(&cut, 100, 100).1,
+            Err(Cause::InvalidData(_))
+        ));
         assert!(matches!(
             decode(&frame(0x81, b"\xed\xa0\x80"), 100, 100).1,
             Err(Cause::InvalidData(_))

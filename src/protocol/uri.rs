@@ -2,7 +2,7 @@
 //!
 //! Everything is decided here before any I/O, and a URL in an error never shows its credentials.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
@@ -85,7 +85,7 @@ impl Uri {
                 let decode = |part: &str| {
                     percent_decode_str(part)
                         .decode_utf8()
-                        .map(|decoded| decoded.into_owned())
+                        .map(Cow::into_owned)
                         .map_err(|_| invalid("username and password aren't UTF-8"))
                 };
                 Some((decode(username)?, decode(password)?))
@@ -121,9 +121,7 @@ impl fmt::Debug for Uri {
 fn without_credentials(text: &str) -> String {
     let authority_start = text.find("://").map_or(0, |index| index + 3);
     let authority = &text[authority_start..];
-    let authority_end = authority
-        .find(['/', '?', '#'])
-        .unwrap_or(authority.len());
+    let authority_end = authority.find(['/', '?', '#']).unwrap_or(authority.len());
     match authority[..authority_end].rfind('@') {
         Some(at) => format!("{}***{}", &text[..authority_start], &authority[at..]),
         None => text.to_owned(),
@@ -160,8 +158,14 @@ mod tests {
     #[test]
     fn addresses_and_international_names_are_understood() {
         let uri = parse("ws://[::1]:8765/");
-        assert_eq!((uri.host.as_str(), uri.authority.as_str()), ("::1", "[::1]:8765"));
-        assert_eq!(parse("ws://bücher.example/ü?ü").host, "xn--bcher-kva.example");
+        assert_eq!(
+            (uri.host.as_str(), uri.authority.as_str()),
+            ("::1", "[::1]:8765")
+        );
+        assert_eq!(
+            parse("ws://bücher.example/ü?ü").host,
+            "xn--bcher-kva.example"
+        );
         assert_eq!(parse("ws://bücher.example/ü?ü").resource, "/%C3%BC?%C3%BC");
     }
 

@@ -114,7 +114,12 @@ impl AsyncConnection {
     fn on_opened(&self, py: Python<'_>, future: &Bound<'_, PyAny>) -> PyResult<()> {
         let waiter = (self.control.id, Event::Opened);
         self.wakeups.get().wait_for(waiter, future);
-        if self.opened.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+        if self
+            .opened
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some()
+        {
             self.wakeups.get().resolve(py, waiter)?;
         }
         Ok(())
@@ -241,7 +246,10 @@ impl AsyncConnection {
     }
 
     /// Starts the closing handshake.
-    #[expect(clippy::needless_pass_by_value, reason = "arguments are passed by value")]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "arguments are passed by value"
+    )]
     fn begin_close(&self, py: Python<'_>, code: Code, reason: Reason) -> PyResult<()> {
         let connection = self.connection(py)?;
         let frame = convert::close_frame(&code, &reason)?;
@@ -290,7 +298,9 @@ impl AsyncConnection {
     /// The close code and reason received, once the connection is closed.
     #[getter]
     fn close_frame(&self) -> Option<(u16, String)> {
-        self.connection.get().and_then(|connection| close_frame(connection))
+        self.connection
+            .get()
+            .and_then(|connection| close_frame(connection))
     }
 
     /// Whether the connection is closed, or being closed, in the normal way.

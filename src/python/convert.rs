@@ -12,10 +12,7 @@ use pyo3::{
 
 use crate::{
     inbox::Payload,
-    protocol::{
-        close::CloseFrame,
-        message::Kind,
-    },
+    protocol::{close::CloseFrame, message::Kind},
 };
 
 /// What the user wants to send.
@@ -99,9 +96,10 @@ impl FromPyObject<'_, '_> for Code {
             let text = format!("close code must be an int, not {}", object.repr()?);
             return Err(PyTypeError::new_err(text));
         }
-        object.extract().map(Self).map_err(|_| {
-            PyValueError::new_err(format!("close code {} is out of range", *object))
-        })
+        object
+            .extract()
+            .map(Self)
+            .map_err(|_| PyValueError::new_err(format!("close code {} is out of range", *object)))
     }
 }
 
@@ -112,13 +110,11 @@ impl FromPyObject<'_, '_> for Reason {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
-        match object.cast::<PyString>() {
-            Ok(text) => Ok(Self(text.to_str()?.to_owned())),
-            Err(_) => {
-                let text = format!("close reason must be a str, not {}", object.repr()?);
-                Err(PyTypeError::new_err(text))
-            }
+        if let Ok(text) = object.cast::<PyString>() {
+            return Ok(Self(text.to_str()?.to_owned()));
         }
+        let text = format!("close reason must be a str, not {}", object.repr()?);
+        Err(PyTypeError::new_err(text))
     }
 }
 
@@ -128,19 +124,21 @@ pub(super) fn close_frame(code: &Code, reason: &Reason) -> PyResult<CloseFrame> 
 }
 
 /// An address as the `socket` module shows it.
-pub(super) fn address<'py>(
-    py: Python<'py>,
+pub(super) fn address(
+    py: Python<'_>,
     address: Option<SocketAddr>,
-) -> PyResult<Option<Bound<'py, PyAny>>> {
+) -> PyResult<Option<Bound<'_, PyAny>>> {
     let host_and_port = |address: SocketAddr| (address.ip().to_string(), address.port());
     Ok(match address {
         None => None,
-        Some(SocketAddr::V4(v4)) => {
-            Some(host_and_port(v4.into()).into_pyobject(py)?.into_any())
-        }
+        Some(SocketAddr::V4(v4)) => Some(host_and_port(v4.into()).into_pyobject(py)?.into_any()),
         Some(SocketAddr::V6(v6)) => {
             let (host, port) = host_and_port(v6.into());
-            Some((host, port, v6.flowinfo(), v6.scope_id()).into_pyobject(py)?.into_any())
+            Some(
+                (host, port, v6.flowinfo(), v6.scope_id())
+                    .into_pyobject(py)?
+                    .into_any(),
+            )
         }
     })
 }

@@ -35,7 +35,9 @@ fn build(py: Python<'_>, error: Error) -> PyResult<PyErr> {
     let text = error.to_string();
     let errors = py.import(intern!(py, "websocket_rs._errors"))?;
     let exception = match error {
-        Error::InvalidArgument(text) => return Ok(PyValueError::new_err(text)),
+        Error::InvalidArgument(text) | Error::Tls(TlsError::Configuration(text)) => {
+            return Ok(PyValueError::new_err(text));
+        }
         Error::Timeout { .. } => return Ok(PyTimeoutError::new_err(text)),
         Error::InvalidUri { uri, reason } => {
             errors.call_method1(intern!(py, "invalid_uri"), (uri, reason))?
@@ -46,7 +48,6 @@ fn build(py: Python<'_>, error: Error) -> PyResult<PyErr> {
         Error::Io { source, .. } => {
             errors.call_method1(intern!(py, "connect_error"), (source.raw_os_error(), text))?
         }
-        Error::Tls(TlsError::Configuration(text)) => return Ok(PyValueError::new_err(text)),
         Error::Tls(TlsError::Verification { reason, .. }) => {
             errors.call_method1(intern!(py, "certificate_error"), (text, reason))?
         }
@@ -122,7 +123,10 @@ fn closed<'py>(py: Python<'py>, closure: &Closure) -> PyResult<Bound<'py, PyAny>
         Some(frame) => make(
             classes.close.bind(py),
             &[
-                (intern!(py, "code"), frame.code.into_pyobject(py)?.into_any()),
+                (
+                    intern!(py, "code"),
+                    frame.code.into_pyobject(py)?.into_any(),
+                ),
                 (
                     intern!(py, "reason"),
                     frame.reason.as_str().into_pyobject(py)?.into_any(),
@@ -140,8 +144,14 @@ fn closed<'py>(py: Python<'py>, closure: &Closure) -> PyResult<Bound<'py, PyAny>
     let exception = make(
         class.bind(py),
         &[
-            (intern!(py, "rcvd"), frame(&closure.rcvd)?.into_pyobject(py)?),
-            (intern!(py, "sent"), frame(&closure.sent)?.into_pyobject(py)?),
+            (
+                intern!(py, "rcvd"),
+                frame(&closure.rcvd)?.into_pyobject(py)?,
+            ),
+            (
+                intern!(py, "sent"),
+                frame(&closure.sent)?.into_pyobject(py)?,
+            ),
             (
                 intern!(py, "rcvd_then_sent"),
                 closure.rcvd_then_sent.into_pyobject(py)?.into_any(),
@@ -155,11 +165,7 @@ fn closed<'py>(py: Python<'py>, closure: &Closure) -> PyResult<Bound<'py, PyAny>
     Ok(exception)
 }
 
-fn cause_of<'py>(
-    py: Python<'py>,
-    classes: &Classes,
-    cause: &Cause,
-) -> PyResult<Bound<'py, PyAny>> {
+fn cause_of<'py>(py: Python<'py>, classes: &Classes, cause: &Cause) -> PyResult<Bound<'py, PyAny>> {
     let text = cause.to_string();
     Ok(match cause {
         Cause::Protocol(_) | Cause::InvalidData(_) => {
@@ -176,16 +182,26 @@ fn cause_of<'py>(
                 &[
                     (intern!(py, "size"), size.into_pyobject(py)?.into_any()),
                     (intern!(py, "max_size"), limit.into_pyobject(py)?.into_any()),
-                    (intern!(py, "current_size"), current.into_pyobject(py)?.into_any()),
+                    (
+                        intern!(py, "current_size"),
+                        current.into_pyobject(py)?.into_any(),
+                    ),
                 ],
                 true,
             )?
         }
-        Cause::Eof => PyEOFError::new_err(text).into_value(py).into_bound(py).into_any(),
+        Cause::Eof => PyEOFError::new_err(text)
+            .into_value(py)
+            .into_bound(py)
+            .into_any(),
         // OSError picks its own subclass for the number.
         Cause::Io(error) => match error.raw_os_error() {
             Some(number) => {
-                let text = text.split(" (os error").next().unwrap_or_default().to_owned();
+                let text = text
+                    .split(" (os error")
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned();
                 PyOSError::new_err((number, text))
             }
             None => PyOSError::new_err(text),

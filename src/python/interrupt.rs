@@ -22,7 +22,7 @@ pub(super) fn wait<R: Send>(
     let (result, raised) = py.detach(|| {
         let raised = Cell::new(None);
         let interrupt = || {
-            Python::attach(|py| py.check_signals()).map_err(|error| {
+            Python::attach(Python::check_signals).map_err(|error| {
                 raised.set(Some(error));
                 Error::Interrupted
             })

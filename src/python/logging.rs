@@ -147,12 +147,15 @@ fn drain_all(py: Python<'_>) -> PyResult<()> {
         let (entries, dropped) = {
             let mut ring = ring();
             ANY.store(false, Ordering::Release);
-            (std::mem::take(&mut ring.entries), std::mem::take(&mut ring.dropped))
+            (
+                std::mem::take(&mut ring.entries),
+                std::mem::take(&mut ring.dropped),
+            )
         };
         if entries.is_empty() {
             break Ok(());
         }
-        if let Err(error) = emit_all(py, logger, entries, dropped) {
+        if let Err(error) = emit_all(py, logger, &entries, dropped) {
             break Err(error);
         }
     };
@@ -164,7 +167,7 @@ fn drain_all(py: Python<'_>) -> PyResult<()> {
 fn emit_all(
     py: Python<'_>,
     logger: &Logger,
-    entries: VecDeque<Entry>,
+    entries: &VecDeque<Entry>,
     dropped: usize,
 ) -> PyResult<()> {
     if dropped > 0 {
@@ -178,7 +181,7 @@ fn emit_all(
         };
         emit(py, logger, &note)?;
     }
-    for entry in &entries {
+    for entry in entries {
         emit(py, logger, entry)?;
     }
     Ok(())
@@ -203,7 +206,10 @@ fn emit(py: Python<'_>, logger: &Logger, entry: &Entry) -> PyResult<()> {
     match PyErr::take(py) {
         Some(error) if error.is_instance_of::<PyException>(py) => {
             let logging = py.import(intern!(py, "logging"))?;
-            if logging.getattr(intern!(py, "raiseExceptions"))?.is_truthy()? {
+            if logging
+                .getattr(intern!(py, "raiseExceptions"))?
+                .is_truthy()?
+            {
                 error.display(py);
             }
             Ok(())
@@ -222,8 +228,9 @@ struct Collector;
 
 impl Log for Collector {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        index(metadata.target())
-            .is_some_and(|target| metadata.level() as usize <= LEVELS[target].load(Ordering::Relaxed))
+        index(metadata.target()).is_some_and(|target| {
+            metadata.level() as usize <= LEVELS[target].load(Ordering::Relaxed)
+        })
     }
 
     fn log(&self, record: &Record<'_>) {

@@ -24,7 +24,10 @@ impl ConnectOptions {
         uri, *, headers, origin, subprotocols, user_agent, server_hostname,
         connect_timeout, close_timeout, max_size, inbox_limit, write_limit,
     ))]
-    #[expect(clippy::too_many_arguments, reason = "they are the keywords of connect")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "they are the keywords of connect"
+    )]
     fn new(
         py: Python<'_>,
         uri: &str,
@@ -58,7 +61,10 @@ impl ConnectOptions {
     }
 
     /// The same options with TLS as given.
-    #[expect(clippy::too_many_arguments, reason = "they are the fields of one value")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "they are the fields of one value"
+    )]
     fn with_tls(
         &self,
         verify: &str,

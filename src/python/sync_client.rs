@@ -139,7 +139,10 @@ impl SyncConnection {
         signature = (code=Code(NORMAL), reason=Reason(String::new())),
         text_signature = "($self, code=1000, reason='')"
     )]
-    #[expect(clippy::needless_pass_by_value, reason = "arguments are passed by value")]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "arguments are passed by value"
+    )]
     fn close(&self, py: Python<'_>, code: Code, reason: Reason) -> PyResult<()> {
         let frame = convert::close_frame(&code, &reason)?;
         interrupt::wait(py, Deadline::NEVER, |wait| {
