@@ -22,7 +22,12 @@ pub(super) fn wait<R: Send>(
     let (result, raised) = py.detach(|| {
         let raised = Cell::new(None);
         let interrupt = || {
-            Python::attach(Python::check_signals).map_err(|error| {
+            #[expect(
+                clippy::redundant_closure_for_method_calls,
+                reason = "the method alone is not general enough over lifetimes"
+            )]
+            let checked = Python::attach(|py| py.check_signals());
+            checked.map_err(|error| {
                 raised.set(Some(error));
                 Error::Interrupted
             })
