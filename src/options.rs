@@ -68,5 +68,5 @@ impl ConnectOptions {
 pub const MAX_SIZE: usize = 128 << 20;
 /// The default of `inbox_limit`: 16 MiB.
 pub const INBOX_LIMIT: usize = 16 << 20;
-/// The default of `write_limit`: 64 KiB.
-pub const WRITE_LIMIT: usize = 64 << 10;
+/// The default of `write_limit`: 256 KiB.
+pub const WRITE_LIMIT: usize = 256 << 10;

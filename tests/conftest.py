@@ -24,8 +24,8 @@ from typing import Any
 
 import pytest
 import trustme
-from websocket_rs._core import EchoServer
 
+from websocket_rs._core import EchoServer
 from websocket_rs.sync_client import connect
 
 

@@ -1,16 +1,20 @@
 """A server's TLS socket that one thread may read while another writes.
 
-`ssl.SSLSocket` is not made for that: OpenSSL's session must not be used by two threads at
-once, and before CPython 3.13 nothing prevents it. So the session works in memory, under a
-lock that is not held while the socket waits.
+`ssl.SSLSocket` is not made for that: OpenSSL's session must not be used by two threads
+at once, and before CPython 3.13 nothing prevents it. So the session works in memory,
+under a lock that is not held while the socket waits.
 """
 
 from __future__ import annotations
 
 import contextlib
-import socket
 import ssl
 import threading
+from typing import TYPE_CHECKING
+
+
+if TYPE_CHECKING:
+    import socket
 
 
 class DuplexTLS:
@@ -43,7 +47,7 @@ class DuplexTLS:
             with self._lock:
                 self._pending += self._outgoing.read()
             while self._pending:
-                # What a timeout leaves is kept: half a record must not be followed by another.
+                # What a timeout leaves is kept: nothing may follow half a record.
                 self._pending = self._pending[self._sock.send(self._pending) :]
 
     def _feed(self) -> None:

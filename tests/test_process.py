@@ -7,10 +7,10 @@ import threading
 import time
 
 import pytest
-from websocket_rs._core import EchoServer
 
 from raw_server import MS, Peer
 from support import run_script
+from websocket_rs._core import EchoServer
 
 
 EXIT_RUNS = int(os.environ.get("WEBSOCKET_RS_TESTS_EXIT_RUNS", "5"))

@@ -10,7 +10,6 @@ from typing import Literal, final
 
 from typing_extensions import Self, disjoint_base
 
-
 __all__ = [
     "AsyncConnection",
     "ConnectOptions",
@@ -183,7 +182,7 @@ class SyncConnection:
     def abandon(self) -> None:
         """Give the connection up, without the closing handshake and without waiting.
 
-        A connection that is being closed is left to its thread, which sees that through.
+        One that is being closed is left to its thread, which sees that through.
         """
 
     def __iter__(self) -> Self: ...
@@ -302,7 +301,7 @@ class AsyncConnection:
     def abandon(self) -> None:
         """Give the connection up, without the closing handshake and without waiting.
 
-        A connection that is being closed is left to its thread, which sees that through.
+        One that is being closed is left to its thread, which sees that through.
         """
 
     @property

@@ -38,7 +38,10 @@ WINDOW_BYTES = 4 * 1024 * 1024
 
 def demo(seconds: float) -> int:
     """Run the demonstration and print its table. Returns the exit status."""
-    print("client   scheme  message        round trips/s  median us     p99 us  streamed/s")
+    print(
+        f"{'client':<8} {'scheme':<7} {'message':<14} {'round trips/s':>13} "
+        f"{'median us':>10} {'p99 us':>10} {'streamed/s':>11}"
+    )
     with tempfile.TemporaryDirectory() as folder:
         for tls in (False, True):
             with _core.EchoServer(tls=tls) as server:
@@ -52,7 +55,8 @@ def demo(seconds: float) -> int:
                         print(
                             f"{face.__name__[1:]:<8} {server.url.split(':')[0]:<7} "
                             f"{name:<14} {figures.round_trips:>13,.0f} "
-                            f"{figures.median * 1e6:>10,.0f} {figures.p99 * 1e6:>10,.0f} "
+                            f"{figures.median * 1e6:>10,.0f} "
+                            f"{figures.p99 * 1e6:>10,.0f} "
                             f"{figures.streamed:>11,.0f}"
                         )
     print("Everything received was what had been sent.")

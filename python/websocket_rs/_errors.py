@@ -1,7 +1,7 @@
 """Makes exceptions out of what the core reports. Imported by the core when it needs to.
 
-It takes plain values and knows nothing of the core, so that the classes, their texts and
-their causes are all in Python, in one place.
+It takes plain values and knows nothing of the core, so that the classes, their texts
+and their causes are all in Python, in one place.
 """
 
 from __future__ import annotations

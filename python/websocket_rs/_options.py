@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from .tls import interpret
 
 
 if TYPE_CHECKING:
+    import os
     from ssl import SSLContext
 
     from .datastructures import HeadersLike
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MAX_SIZE = 2**27
 INBOX_LIMIT = 2**24
-WRITE_LIMIT = 2**16
+WRITE_LIMIT = 2**18
 USER_AGENT = f"Python/{platform.python_version()} websocket-rs/{_core.__version__}"
 
 
@@ -68,7 +68,9 @@ def check_timeout(name: str, value: float | None) -> float | None:
     """Check a timeout that the core takes separately."""
     seconds = _seconds(name, value)
     if seconds is not None and not seconds >= 0:
-        raise ValueError(f"{name} must be a number of seconds, 0 or more, not {value!r}")
+        raise ValueError(
+            f"{name} must be a number of seconds, 0 or more, not {value!r}"
+        )
     return seconds
 
 
@@ -117,9 +119,7 @@ def _headers(value: Any) -> list[tuple[str, str]]:
     elif isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
         items = value
     else:
-        raise TypeError(
-            f"additional_headers must be a mapping or pairs, not {value!r}"
-        )
+        raise TypeError(f"additional_headers must be a mapping or pairs, not {value!r}")
     headers = []
     for item in items:
         match item:

@@ -51,8 +51,8 @@ class AsyncWebSocket(_core.AsyncConnection):
     """An open connection, as `connect` returns it.
 
     Its methods are to be called in the event loop that it was opened in. While one task
-    is in `recv`, others may `send` and `close`. Used as an asynchronous context manager,
-    it is closed at the end: with code 1000, or with 1011 if the block raised.
+    is in `recv`, others may `send` and `close`. Used as an asynchronous context
+    manager, it is closed at the end: with code 1000, or with 1011 if the block raised.
 
     Iterating yields messages until the connection is closed; it ends silently if that
     was a normal closure, and raises `ConnectionClosedError` otherwise.
@@ -226,7 +226,9 @@ class AsyncWebSocket(_core.AsyncConnection):
         return f"<{cls} {self.name} {self.target} {self.state.name}>"
 
     def __reduce__(self) -> Any:
-        raise TypeError(f"cannot pickle or copy {type(self).__name__}: it's a connection")
+        raise TypeError(
+            f"cannot pickle or copy {type(self).__name__}: it's a connection"
+        )
 
     def __del__(self, _warn: Any = warnings.warn) -> None:
         # One that is being closed ends by itself.
@@ -256,8 +258,7 @@ def _check_deadline(reference: weakref.ref[AsyncWebSocket]) -> None:
     else:
         waiter.set_exception(
             TimeoutError(
-                "timed out in waiting for a message "
-                f"after {ws._receive_timeout} s"
+                f"timed out in waiting for a message after {ws._receive_timeout} s"
             )
         )
 
@@ -266,7 +267,7 @@ def _check_deadline(reference: weakref.ref[AsyncWebSocket]) -> None:
 _EARLY = 0.0011
 
 
-class connect(Coroutine[Any, Any, AsyncWebSocket]):  # noqa: N801
+class connect(Coroutine[Any, Any, AsyncWebSocket]):
     """Connect to a WebSocket server.
 
     Await it for the open connection, or use it as an asynchronous context manager that

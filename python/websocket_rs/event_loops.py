@@ -8,10 +8,14 @@ descriptor that was closed and opened again behind their back.
 
 from __future__ import annotations
 
-import asyncio
 import weakref
+from typing import TYPE_CHECKING
 
 from . import _core
+
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 # The loop itself keeps its wakeups alive, by the callback that is registered with it. A

@@ -455,7 +455,10 @@ class PayloadTooBig(ProtocolError):
         after = ""
         if self.current_size is not None:
             after = f" after reading {self.current_size} bytes"
-        return f"frame with {self.size} bytes{after} exceeds limit of {self.max_size} bytes"
+        return (
+            f"frame with {self.size} bytes{after} "
+            f"exceeds limit of {self.max_size} bytes"
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.size, self.max_size, self.current_size)

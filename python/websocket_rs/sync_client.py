@@ -101,7 +101,9 @@ class WebSocket(_core.SyncConnection):
         return f"<{cls} {self.name} {self.target} {self.state.name}>"
 
     def __reduce__(self) -> Any:
-        raise TypeError(f"cannot pickle or copy {type(self).__name__}: it's a connection")
+        raise TypeError(
+            f"cannot pickle or copy {type(self).__name__}: it's a connection"
+        )
 
     def __del__(self, _warn: Any = warnings.warn) -> None:
         # One that is being closed ends by itself.
