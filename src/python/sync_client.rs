@@ -95,7 +95,20 @@ impl SyncConnection {
         Ok(this)
     }
 
-    /// Send a message.
+    /// Send a message: text if it is a `str`, binary if it is bytes-like.
+    ///
+    /// Returns when the operating system has all of the message. Any number of threads may
+    /// send; messages of one thread go out in the order of its calls. If Ctrl-C ends the call,
+    /// the message is still sent as a whole; unless more than 16 MiB of it are left, which
+    /// fails the connection.
+    ///
+    /// Args:
+    ///     message: The message.
+    ///
+    /// Raises:
+    ///     ConnectionClosed: If the connection is closed.
+    ///     TypeError: If the message is of another type. The connection is as it was.
+    ///     UnicodeEncodeError: If a `str` holds lone surrogates. The connection is as it was.
     fn send(&self, py: Python<'_>, message: &Bound<'_, PyAny>) -> PyResult<()> {
         let outgoing = Outgoing::new(message)?;
         let (kind, payload) = outgoing.parts();
@@ -105,7 +118,21 @@ impl SyncConnection {
         })
     }
 
-    /// Receive the next message.
+    /// Receive the next message: a `str` if it is text, `bytes` if it is binary.
+    ///
+    /// Messages that were received before the connection was closed can still be received
+    /// after. What had been received of a message when the time ran out is kept.
+    ///
+    /// Args:
+    ///     timeout: Seconds to wait; 0 takes only what has been received already. `None` is the
+    ///         connection's `receive_timeout`.
+    ///     decode: `True` for `str` and `False` for `bytes`, whatever the message is.
+    ///
+    /// Raises:
+    ///     ConnectionClosed: If the connection is closed and no message is left; at once also
+    ///         if another thread closes it meanwhile.
+    ///     TimeoutError: If the time has passed. The connection stays open.
+    ///     ConcurrencyError: If another thread is in `recv`.
     #[pyo3(signature = (timeout=None, decode=None))]
     fn recv<'py>(
         &self,
@@ -134,7 +161,18 @@ impl SyncConnection {
         }
     }
 
-    /// Close the connection. Blocks until it is closed.
+    /// Close the connection, and wait until it is closed, at most `close_timeout`.
+    ///
+    /// Does nothing if the connection is closed. May be called from any thread, also while
+    /// others are in `recv` or `send`.
+    ///
+    /// Args:
+    ///     code: Close code: 1000 to 1003, 1007 to 1014, or 3000 to 4999.
+    ///     reason: Close reason, at most 123 bytes in UTF-8.
+    ///
+    /// Raises:
+    ///     TypeError, ValueError: If the code or the reason can't be sent. The connection is as
+    ///         it was.
     #[pyo3(
         signature = (code=Code(NORMAL), reason=Reason(String::new())),
         text_signature = "($self, code=1000, reason='')"

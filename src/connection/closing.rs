@@ -1,0 +1,96 @@
+//! Closing: the closing handshake as the program sees it, and the end.
+
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+use rustix::event::PollFlags;
+
+use super::{Connection, LOG};
+use crate::{
+    deadline::Wait,
+    error::{Error, Phase, Result},
+    net::{
+        stream::{Stream, wait_ready},
+        wake::Wake,
+    },
+    protocol::close::{ABNORMAL, CloseFrame},
+};
+
+/// The end of a connection.
+#[derive(Debug, Default)]
+pub(super) struct End {
+    has_come: bool,
+    waiting: Vec<Arc<Wake>>,
+}
+
+impl Connection {
+    /// Starts the closing handshake, unless it is under way. Does not wait.
+    pub fn begin_close(&self, frame: CloseFrame) {
+        let Some(frame) = self.closing().begin(frame) else {
+            return;
+        };
+        log::debug!(target: LOG, id = self.control.id; "closing with code {}", frame.code);
+        log::trace!(target: LOG, id = self.control.id; "> Close {}", frame.code);
+        self.outbox.push_close(&frame);
+        self.write_now();
+        self.control.wake();
+    }
+
+    /// Waits in the calling thread until the connection has ended and its resources are free.
+    pub fn wait_ended(&self, wait: &Wait<'_>) -> Result<()> {
+        self.check_process()?;
+        let wake = {
+            let mut end = self.end_state();
+            if end.has_come {
+                None
+            } else {
+                let wake = Wake::new().map_err(|error| Error::io("make an eventfd", error))?;
+                let wake = Arc::new(wake);
+                end.waiting.push(Arc::clone(&wake));
+                Some(wake)
+            }
+        };
+        if let Some(wake) = wake {
+            // The connection thread keeps to the deadline.
+            wait_ready(&wake, PollFlags::IN, wait, Phase::Close)?;
+        }
+        self.control.join();
+        Ok(())
+    }
+
+    /// Whether the connection has ended and its resources are free.
+    pub fn has_ended(&self) -> bool {
+        self.end_state().has_come
+    }
+
+    /// Ends the connection and frees what it holds. Only the connection thread calls this.
+    pub fn end(&self, stream: &Stream) {
+        self.closing().end(None);
+        self.outbox.finish();
+        if let Some(writer) = self.writer.try_take() {
+            writer.close_notify();
+        }
+        stream.shutdown();
+        self.reader.retire();
+        self.writer.retire();
+        let closure = self.closure();
+        let code = closure.rcvd.map_or(ABNORMAL, |frame| frame.code);
+        log::debug!(target: LOG, id = self.control.id; "connection has ended, code {code}");
+    }
+
+    /// Tells everyone that [`Self::end`] is done and the descriptors are closed.
+    pub fn announce_end(&self) {
+        let mut end = self.end_state();
+        end.has_come = true;
+        for wake in end.waiting.drain(..) {
+            wake.set();
+        }
+        drop(end);
+        self.observer.arrived();
+        self.observer.drained();
+        self.observer.ended();
+    }
+
+    fn end_state(&self) -> MutexGuard<'_, End> {
+        self.end.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,226 @@
+//! Receiving: whoever has the reading half reads, decodes, and delivers to the inbox.
+//!
+//! Invariant: the one who reads deals with all that it has read, before it lets go of the half.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use super::{Connection, LOG};
+use crate::{
+    deadline::Wait,
+    error::{Error, Phase, Result},
+    inbox::Batch,
+    net::stream::{Halt, Patience, Stream},
+    outbox::Outbox,
+    protocol::{
+        close::{Cause, CloseFrame, State},
+        message::{Decoder, Kind, Sink},
+    },
+};
+
+/// The reading half.
+#[derive(Debug)]
+pub(super) struct Reader {
+    pub(super) stream: Arc<Stream>,
+    pub(super) decoder: Decoder,
+    pub(super) ciphertext: Vec<u8>,
+}
+
+/// What came of reading once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// Some bytes came, and were dealt with.
+    Some,
+    /// Nothing more will come, or another thread is reading.
+    Nothing,
+}
+
+impl Connection {
+    /// Waits in the calling thread until a message can be taken from the inbox.
+    ///
+    /// What had been received when the time ran out is kept, and the next call goes on from it.
+    pub fn receive(&self, wait: &Wait<'_>) -> Result<()> {
+        self.check_process()?;
+        let _visit = self.attendance.enter(&self.control);
+        loop {
+            if !self.inbox.is_empty() {
+                return Ok(());
+            }
+            self.check_receivable()?;
+            let Some(mut reader) = self.reader.take(wait, Phase::Receive)? else {
+                return Err(self.closed());
+            };
+            // The connection thread may have read ahead while it had the turn.
+            if !self.inbox.is_empty() {
+                return Ok(());
+            }
+            self.check_receivable()?;
+            match self.read_once(&mut reader, Patience::Until(wait, Phase::Receive)) {
+                Ok(_) | Err(Halt::WouldBlock | Halt::Failed(_)) => {}
+                Err(Halt::Stopped(error)) => return Err(error),
+            }
+            // A peer that sends without end need not complete a message.
+            if self.inbox.is_empty() && self.check_receivable().is_ok() {
+                wait.deadline.check(Phase::Receive)?;
+            }
+        }
+    }
+
+    /// Whether a message can still come; otherwise, how the connection ended.
+    pub fn check_receivable(&self) -> Result<()> {
+        let closing = self.closing();
+        let over = match closing.state() {
+            State::Open => false,
+            State::Closing => {
+                closing.closure().rcvd.is_some()
+                    || closing.closure().cause.is_some()
+                    || self.receiving_is_over.load(Ordering::SeqCst)
+            }
+            State::Closed => true,
+        };
+        if over {
+            Err(Error::Closed(Box::new(closing.closure().clone())))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Reads what there is without waiting, unless another thread is reading.
+    pub fn read_ahead(&self) -> Reading {
+        let Some(mut reader) = self.reader.try_take() else {
+            return Reading::Nothing;
+        };
+        self.read_once(&mut reader, Patience::None)
+            .unwrap_or(Reading::Nothing)
+    }
+
+    /// Ends waiting in `receive`, though the peer has not answered the Close frame yet.
+    pub fn dismiss_receivers(&self, stream: &Stream) {
+        if self.receiving_is_over.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        if self.attendance.is_attended() {
+            stream.dismiss_reader();
+        }
+        self.observer.arrived();
+    }
+
+    /// Reads once and deals with all that this completes.
+    fn read_once(&self, reader: &mut Reader, patience: Patience<'_>) -> Result<Reading, Halt> {
+        let Reader {
+            stream,
+            decoder,
+            ciphertext,
+        } = reader;
+        match decoder.fill(|space| stream.read(space, ciphertext, patience)) {
+            Ok(0) if stream.reader_is_dismissed() => Ok(Reading::Nothing),
+            Ok(0) => {
+                self.end_of_stream(Cause::Eof);
+                Ok(Reading::Nothing)
+            }
+            Ok(_) => {
+                self.decode(reader);
+                Ok(Reading::Some)
+            }
+            Err(Halt::Failed(error)) => {
+                self.end_of_stream(Cause::Io(Arc::new(error)));
+                Ok(Reading::Nothing)
+            }
+            Err(halt) => Err(halt),
+        }
+    }
+
+    /// Deals with what has been read.
+    pub(super) fn decode(&self, reader: &mut Reader) {
+        let mut close = None;
+        // A program that has closed the connection takes little interest in further messages.
+        let discards = self.state() != State::Open && self.inbox.pauses();
+        let (result, any) = self.inbox.deliver(|batch| {
+            reader.decoder.decode(&mut Delivery {
+                id: self.control.id,
+                batch,
+                discards,
+                outbox: &self.outbox,
+                close: &mut close,
+            })
+        });
+        if let Some(frame) = close {
+            log::debug!(target: LOG, id = self.control.id; "closed by peer, code {}", frame.code);
+            let answer = self.closing().receive(frame);
+            if let Some(answer) = answer {
+                self.outbox.push_close(&answer);
+            }
+            self.control.wake();
+        }
+        if let Err(cause) = result {
+            self.fail(cause);
+        }
+        if any || self.state() != State::Open {
+            self.observer.arrived();
+        }
+        if !self.outbox.is_empty() || reader.stream.has_outgoing() {
+            self.write_now();
+        }
+    }
+
+    /// Fails the connection: the peer broke the protocol (RFC 6455, section 7.1.7).
+    fn fail(&self, cause: Cause) {
+        log::debug!(target: LOG, id = self.control.id; "failing the connection: {cause}");
+        let frame = self.closing().fail(cause);
+        match frame {
+            Some(frame) => self.outbox.push_close(&frame),
+            None => self.outbox.finish(),
+        }
+        self.control.wake();
+    }
+
+    /// Nothing more will come.
+    fn end_of_stream(&self, cause: Cause) {
+        log::debug!(target: LOG, id = self.control.id; "end of stream: {cause}");
+        self.closing().end(Some(cause));
+        self.outbox.finish();
+        self.observer.arrived();
+        self.observer.drained();
+        self.control.wake();
+    }
+}
+
+/// Takes what the decoder finds to where it belongs.
+struct Delivery<'a> {
+    /// The number of the connection, for the log.
+    id: u64,
+    batch: &'a mut Batch,
+    /// Messages are dropped.
+    discards: bool,
+    outbox: &'a Outbox,
+    close: &'a mut Option<CloseFrame>,
+}
+
+impl Sink for Delivery<'_> {
+    fn message(&mut self, kind: Kind, payload: &[u8]) {
+        log::trace!(target: LOG, id = self.id; "< {kind:?} [{} bytes]", payload.len());
+        if !self.discards {
+            self.batch.push(kind, payload);
+        }
+    }
+
+    fn large_message(&mut self, kind: Kind, payload: Vec<u8>) {
+        log::trace!(target: LOG, id = self.id; "< {kind:?} [{} bytes]", payload.len());
+        if !self.discards {
+            self.batch.push_large(kind, payload);
+        }
+    }
+
+    fn ping(&mut self, payload: &[u8]) {
+        log::trace!(target: LOG, id = self.id; "< Ping [{} bytes]", payload.len());
+        self.outbox.push_pong(payload);
+    }
+
+    fn pong(&mut self, payload: &[u8]) {
+        log::trace!(target: LOG, id = self.id; "< Pong [{} bytes]", payload.len());
+    }
+
+    fn close(&mut self, frame: CloseFrame) {
+        log::trace!(target: LOG, id = self.id; "< Close {}", frame.code);
+        *self.close = Some(frame);
+    }
+}
