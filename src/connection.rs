@@ -11,6 +11,8 @@
 mod closing;
 mod receiving;
 mod sending;
+#[cfg(test)]
+mod tests;
 
 use std::{
     net::SocketAddr,
