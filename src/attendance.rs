@@ -7,13 +7,13 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
-use crate::connection_thread::Control;
+use crate::control::Control;
 
 /// Keeps track of the readers and of the writers that wait for one.
 #[derive(Debug, Default)]
 pub struct Attendance {
     attended: AtomicBool,
-    /// How often a reader has left.
+    /// How often a reader has left, or taken a message without having to wait for it.
     visits: AtomicU32,
     /// The connection thread sleeps until the reader leaves.
     parked: AtomicBool,
@@ -29,6 +29,14 @@ impl Attendance {
             attendance: self,
             control,
         }
+    }
+
+    /// Notes that the program has taken a message that was read ahead. It is as good as a visit:
+    /// the program is about to come for the next one.
+    pub fn note_taken(&self) {
+        // Only the thread that is in `recv` counts, so adding needs no atomic operation.
+        let visits = self.visits.load(Ordering::Relaxed).wrapping_add(1);
+        self.visits.store(visits, Ordering::Relaxed);
     }
 
     /// Asks the connection thread to read if nobody else does, until the value is dropped.
@@ -70,7 +78,7 @@ pub struct Visit<'a> {
 impl Drop for Visit<'_> {
     fn drop(&mut self) {
         let attendance = self.attendance;
-        attendance.visits.fetch_add(1, Ordering::SeqCst);
+        attendance.note_taken();
         attendance.attended.store(false, Ordering::SeqCst);
         if attendance.parked.load(Ordering::SeqCst)
             && attendance.parked.swap(false, Ordering::SeqCst)

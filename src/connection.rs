@@ -23,7 +23,7 @@ use std::{
 use self::{closing::End, receiving::Reader, sending::Writer};
 use crate::{
     attendance::Attendance,
-    connection_thread::Control,
+    control::Control,
     error::{Error, Result},
     inbox::Inbox,
     net::stream::Stream,

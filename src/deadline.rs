@@ -6,10 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{
-    error::{Error, Phase, Result},
-    net::wake::Wake,
-};
+use crate::error::{Error, Phase, Result};
 
 /// The instant at which a call gives up, or never.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -68,35 +65,6 @@ impl Deadline {
         } else {
             Ok(())
         }
-    }
-}
-
-/// How a call waits: until when, and what may end it early.
-#[derive(Clone, Copy)]
-pub struct Wait<'a> {
-    /// When to give up.
-    pub deadline: Deadline,
-    /// Called, with no lock held, when a signal has interrupted the wait or `wake` is set. Its
-    /// error ends the wait.
-    pub interrupt: &'a dyn Fn() -> Result<()>,
-    /// Lets another thread interrupt the wait.
-    pub wake: Option<&'a Wake>,
-}
-
-impl Wait<'_> {
-    /// A wait that nothing ends early.
-    pub const FOR_EVER: Wait<'static> = Wait {
-        deadline: Deadline::NEVER,
-        interrupt: &|| Ok(()),
-        wake: None,
-    };
-}
-
-impl std::fmt::Debug for Wait<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Wait")
-            .field("deadline", &self.deadline)
-            .finish_non_exhaustive()
     }
 }
 

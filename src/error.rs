@@ -5,7 +5,9 @@
 
 use std::{fmt, io, sync::Arc};
 
-use crate::protocol::{close::Closure, handshake::HandshakeError};
+use crate::protocol::{
+    InvalidArgument, close::Closure, handshake::HandshakeError, uri::InvalidUri,
+};
 
 /// The result of anything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -15,12 +17,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// The URL cannot name a WebSocket server (RFC 6455, section 3). Nothing was sent.
-    InvalidUri {
-        /// The URL as given, without its credentials.
-        uri: String,
-        /// The rule that it breaks.
-        reason: String,
-    },
+    InvalidUri(InvalidUri),
     /// An argument breaks a rule. Nothing was sent, the connection is as it was.
     InvalidArgument(String),
     /// The host name could not be resolved. `code` is the `EAI_*` value of `getaddrinfo`.
@@ -107,6 +104,18 @@ impl Error {
     }
 }
 
+impl From<InvalidUri> for Error {
+    fn from(error: InvalidUri) -> Self {
+        Self::InvalidUri(error)
+    }
+}
+
+impl From<InvalidArgument> for Error {
+    fn from(error: InvalidArgument) -> Self {
+        Self::InvalidArgument(error.0)
+    }
+}
+
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -139,7 +148,7 @@ impl fmt::Display for TlsError {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::InvalidUri { uri, reason } => write!(f, "{uri} isn't a valid URI: {reason}"),
+            Self::InvalidUri(error) => error.fmt(f),
             Self::InvalidArgument(text) => f.write_str(text),
             Self::Resolve { host, message, .. } => write!(f, "cannot resolve {host:?}: {message}"),
             Self::Io { attempt, source } => {

@@ -3,8 +3,8 @@
 use std::{io, time::Instant};
 
 use crate::{
-    deadline::Wait,
     error::{Error, Phase, Result},
+    net::wait::Wait,
     net::{
         dial::dial,
         stream::{Halt, Patience, Stream},

@@ -13,8 +13,8 @@ use std::{
 };
 
 use crate::{
-    deadline::Wait,
     error::{Phase, Result},
+    net::wait::Wait,
 };
 
 /// One half of a connection, which one thread at a time may hold.

@@ -19,18 +19,17 @@ ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "src").rglob("*.rs"))
 
 LAYERS = [
-    "protocol::close",
+    "protocol",
     "error",
-    "net::wake",
     "deadline",
     "process",
-    "protocol",
     "net",
     "turn",
     "inbox",
     "outbox",
     "options",
     "opening",
+    "control",
     "attendance",
     "connection",
     "connection_thread",
@@ -59,7 +58,7 @@ def module_of(file: Path) -> str:
 def code_of(file: Path) -> str:
     """Return the code of a file without its comments and its unit tests."""
     code = re.sub(r"//.*", "", file.read_text())
-    return re.split(r"#\[cfg\(test\)\]\s*mod tests\b", code)[0]
+    return re.split(r"#\[cfg\(test\)\]\s*mod tests \{", code)[0]
 
 
 def flatten(tree: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import shutil
 import subprocess
 from pathlib import Path
@@ -20,6 +21,8 @@ def test_cargo_test():
     They are built as for release, so that they share what was built for the package:
     OpenSSL alone takes minutes.
     """
+    # Building takes longer than any test in which something must have gone wrong.
+    faulthandler.cancel_dump_traceback_later()
     done = subprocess.run(
         ["cargo", "test", "--release", "--locked", "--no-default-features"],
         cwd=ROOT,

@@ -6,10 +6,10 @@ use rustix::event::PollFlags;
 
 use super::{Connection, LOG};
 use crate::{
-    deadline::Wait,
     error::{Error, Phase, Result},
     net::{
-        stream::{Stream, wait_ready},
+        stream::Stream,
+        wait::{Wait, wait_ready},
         wake::Wake,
     },
     protocol::close::{ABNORMAL, CloseFrame},

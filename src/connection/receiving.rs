@@ -6,10 +6,10 @@ use std::sync::{Arc, atomic::Ordering};
 
 use super::{Connection, LOG};
 use crate::{
-    deadline::Wait,
     error::{Error, Phase, Result},
     inbox::Batch,
     net::stream::{Halt, Patience, Stream},
+    net::wait::Wait,
     outbox::Outbox,
     protocol::{
         close::{Cause, CloseFrame, State},

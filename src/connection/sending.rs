@@ -8,9 +8,9 @@ use std::sync::{Arc, atomic::Ordering};
 use super::{Connection, LOG};
 use crate::{
     connection::receiving::Reading,
-    deadline::Wait,
     error::{Phase, Result},
     net::stream::{Halt, Patience, Stream},
+    net::wait::Wait,
     protocol::{
         close::{Cause, State},
         frame::append_masked,

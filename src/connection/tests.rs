@@ -12,10 +12,12 @@ use socket2::Socket;
 
 use super::{Connection, Observer, receiving::Reading};
 use crate::{
-    connection_thread::{Control, Role, serve},
-    deadline::{Deadline, Wait},
+    connection_thread::{Role, serve},
+    control::Control,
+    deadline::Deadline,
     error::{Error, Phase},
     net::stream::Stream,
+    net::wait::Wait,
     opening::Established,
     options::ConnectOptions,
     protocol::{

@@ -20,11 +20,10 @@ use rustix::{
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{
-    stream::{timespec, wait_ready},
+    wait::{Wait, timespec, wait_ready},
     wake::Wake,
 };
 use crate::{
-    deadline::Wait,
     error::{Error, Phase, Result},
     process,
 };

@@ -1,9 +1,10 @@
 //! Bytes and file descriptors: dialling, TLS, full-duplex streams, wake-ups.
 //!
-//! Knows no WebSocket. Every wait takes a [`crate::deadline::Wait`], and no lock that the other
+//! Knows no WebSocket. Every wait takes a [`wait::Wait`], and no lock that the other
 //! direction of a stream needs is held while waiting.
 
 pub mod dial;
 pub mod stream;
 pub mod tls;
+pub mod wait;
 pub mod wake;

@@ -21,17 +21,17 @@ use std::{
 
 use rustix::{
     buffer::spare_capacity,
-    event::{PollFd, PollFlags, Timespec, poll},
+    event::PollFlags,
     io::Errno,
     net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown},
 };
 use socket2::Socket;
 
-use super::tls::{Session, TlsOptions};
-use crate::{
-    deadline::Wait,
-    error::{Error, Phase, Result},
+use super::{
+    tls::{Session, TlsOptions},
+    wait::{Wait, wait_ready},
 };
+use crate::error::{Error, Phase, Result};
 
 /// A connected stream.
 #[derive(Debug)]
@@ -297,48 +297,6 @@ impl Stream {
 impl AsFd for Stream {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.socket.as_fd()
-    }
-}
-
-/// Waits until `fd` is ready for one of `flags`, or has failed, which the next call on it tells.
-pub fn wait_ready(fd: &impl AsFd, flags: PollFlags, wait: &Wait<'_>, phase: Phase) -> Result<()> {
-    loop {
-        let left = wait.deadline.remaining();
-        if left.is_some_and(|left| left.is_zero()) {
-            // What is there is taken even when there is no time left.
-            let mut fds = [PollFd::new(fd, flags)];
-            return match poll(&mut fds, Some(&Timespec::default())) {
-                Ok(1..) => Ok(()),
-                _ => Err(wait.deadline.error(phase)),
-            };
-        }
-        let mut fds = [
-            PollFd::new(fd, flags),
-            // Without a wake-up, the first descriptor stands twice, asked for nothing.
-            match wait.wake {
-                Some(wake) => PollFd::new(wake, PollFlags::IN),
-                None => PollFd::new(fd, PollFlags::empty()),
-            },
-        ];
-        match poll(&mut fds, left.map(timespec).as_ref()) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return Err(Error::io("wait for the network", error.into())),
-        }
-        if !fds[0].revents().is_empty() {
-            return Ok(());
-        }
-        if let Some(wake) = wait.wake {
-            wake.clear();
-        }
-        (wait.interrupt)()?;
-    }
-}
-
-/// A duration as `poll` takes it; one that does not fit is as good as for ever.
-pub fn timespec(duration: Duration) -> Timespec {
-    Timespec {
-        tv_sec: duration.as_secs().try_into().unwrap_or(i64::MAX),
-        tv_nsec: duration.subsec_nanos().into(),
     }
 }
 

@@ -10,8 +10,7 @@ use data_encoding::BASE64;
 use http::header::{HeaderName, HeaderValue};
 use tungstenite::handshake::{client::generate_key, derive_accept_key};
 
-use super::uri::Uri;
-use crate::error::{Error, Result};
+use super::{InvalidArgument, uri::Uri};
 
 /// A request for an upgrade to WebSocket, as it goes over the wire.
 #[derive(Debug, Clone)]
@@ -81,14 +80,14 @@ pub struct RequestOptions {
 
 impl RequestOptions {
     /// Checks everything that goes into the request, and names the value that may not.
-    pub fn check(&self) -> Result<()> {
+    pub fn check(&self) -> Result<(), InvalidArgument> {
         for (name, value) in &self.headers {
             check_header(name, value)?;
             if PROTOCOL_HEADERS
                 .iter()
                 .any(|own| own.eq_ignore_ascii_case(name))
             {
-                return Err(Error::InvalidArgument(format!(
+                return Err(InvalidArgument(format!(
                     "header {name:?} belongs to the opening handshake and can't be set"
                 )));
             }
@@ -102,12 +101,12 @@ impl RequestOptions {
         for (index, subprotocol) in self.subprotocols.iter().enumerate() {
             // Subprotocols are tokens, like the names of headers (section 4.1, item 10).
             if HeaderName::from_bytes(subprotocol.as_bytes()).is_err() {
-                return Err(Error::InvalidArgument(format!(
+                return Err(InvalidArgument(format!(
                     "invalid subprotocol: {subprotocol:?}"
                 )));
             }
             if self.subprotocols[..index].contains(subprotocol) {
-                return Err(Error::InvalidArgument(format!(
+                return Err(InvalidArgument(format!(
                     "subprotocol {subprotocol:?} is offered twice"
                 )));
             }
@@ -336,15 +335,13 @@ fn decode_chunks(mut bytes: &[u8], is_end: bool) -> Option<Vec<u8>> {
 }
 
 /// Checks that a header stays within its line.
-fn check_header(name: &str, value: &str) -> Result<()> {
+fn check_header(name: &str, value: &str) -> Result<(), InvalidArgument> {
     if HeaderName::from_bytes(name.as_bytes()).is_err() {
-        return Err(Error::InvalidArgument(format!(
-            "invalid header name: {name:?}"
-        )));
+        return Err(InvalidArgument(format!("invalid header name: {name:?}")));
     }
     if HeaderValue::from_str(value).is_err() {
         // The value may be a credential, so it is not repeated.
-        return Err(Error::InvalidArgument(format!(
+        return Err(InvalidArgument(format!(
             "invalid value for header {name:?}: line breaks, control characters and \
              characters outside of ASCII aren't allowed"
         )));

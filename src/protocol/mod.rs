@@ -8,3 +8,15 @@ pub mod frame;
 pub mod handshake;
 pub mod message;
 pub mod uri;
+
+use std::fmt;
+
+/// A value that a caller gave and that breaks a rule; the text names both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidArgument(pub String);
+
+impl fmt::Display for InvalidArgument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

@@ -7,8 +7,6 @@ use std::{borrow::Cow, fmt};
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
-use crate::error::{Error, Result};
-
 /// A valid `ws` or `wss` URI.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Uri {
@@ -26,10 +24,19 @@ pub struct Uri {
     pub credentials: Option<(String, String)>,
 }
 
+/// A text that cannot name a WebSocket server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidUri {
+    /// The text, without its credentials.
+    pub uri: String,
+    /// The rule that it breaks.
+    pub reason: String,
+}
+
 impl Uri {
     /// Parses a URI, or names the rule that it breaks.
-    pub fn parse(text: &str) -> Result<Self> {
-        let invalid = |reason: &str| Error::InvalidUri {
+    pub fn parse(text: &str) -> Result<Self, InvalidUri> {
+        let invalid = |reason: &str| InvalidUri {
             uri: without_credentials(text).replace(char::is_control, "\u{fffd}"),
             reason: reason.to_owned(),
         };
@@ -99,6 +106,12 @@ impl Uri {
             resource,
             credentials,
         })
+    }
+}
+
+impl fmt::Display for InvalidUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} isn't a valid URI: {}", self.uri, self.reason)
     }
 }
 

@@ -17,10 +17,12 @@ use super::{
 };
 use crate::{
     connection::{Connection, Observer},
-    connection_thread::{Control, Role, serve},
-    deadline::{Deadline, Wait},
+    connection_thread::{Role, serve},
+    control::Control,
+    deadline::Deadline,
     error::{Error, Result},
     net::stream::Stream,
+    net::wait::Wait,
     opening::open,
     options,
     protocol::close::State,

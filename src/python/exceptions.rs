@@ -39,8 +39,8 @@ fn build(py: Python<'_>, error: Error) -> PyResult<PyErr> {
             return Ok(PyValueError::new_err(text));
         }
         Error::Timeout { .. } => return Ok(PyTimeoutError::new_err(text)),
-        Error::InvalidUri { uri, reason } => {
-            errors.call_method1(intern!(py, "invalid_uri"), (uri, reason))?
+        Error::InvalidUri(error) => {
+            errors.call_method1(intern!(py, "invalid_uri"), (error.uri, error.reason))?
         }
         Error::Resolve { code, .. } => {
             errors.call_method1(intern!(py, "resolve_error"), (code, text))?

@@ -6,8 +6,9 @@ use pyo3::prelude::*;
 
 use super::{exceptions, logging};
 use crate::{
-    deadline::{Deadline, Wait},
+    deadline::Deadline,
     error::{Error, Result},
+    net::wait::Wait,
 };
 
 /// Runs `call` detached from the interpreter.

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 
-use crate::{connection_thread, process};
+use crate::{control, process};
 
 /// The private module `websocket_rs._core`.
 #[pymodule(name = "_core", gil_used = true)]
@@ -42,7 +42,7 @@ mod core {
 /// Ends every connection, for the exit of the interpreter.
 #[pyfunction]
 fn shutdown(py: Python<'_>) -> PyResult<()> {
-    py.detach(|| connection_thread::stop_all(EXIT_TIMEOUT));
+    py.detach(|| control::stop_all(EXIT_TIMEOUT));
     logging::finish(py)
 }
 

@@ -48,7 +48,7 @@ impl ConnectOptions {
         inner.request.origin = origin;
         inner.request.subprotocols = subprotocols;
         inner.request.user_agent = user_agent;
-        inner.request.check().map_err(raise)?;
+        inner.request.check().map_err(|error| raise(error.into()))?;
         if let Some(name) = server_hostname {
             inner.set_server_hostname(name).map_err(raise)?;
         }

@@ -17,7 +17,8 @@ use super::{
 };
 use crate::{
     connection::{Connection, Observer},
-    connection_thread::{Control, Role, serve},
+    connection_thread::{Role, serve},
+    control::Control,
     deadline::Deadline,
     error::Error,
     opening::open,
@@ -275,6 +276,7 @@ impl SyncConnection {
         let message = connection
             .inbox
             .pop(|kind, payload| convert::message(py, kind, &payload, decode))?;
+        connection.attendance.note_taken();
         if connection.inbox.resumes() {
             connection.control.wake();
         }
