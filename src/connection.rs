@@ -32,7 +32,7 @@ use crate::{
     outbox::Outbox,
     process,
     protocol::{
-        close::{Closing, Closure, State},
+        close::{Cause, Closing, Closure, State},
         message::Decoder,
     },
     turn::Turn,
@@ -66,6 +66,8 @@ pub struct Connection {
     in_burst: AtomicBool,
     /// The writing half holds something that the socket would not take.
     unfinished: AtomicBool,
+    /// The TLS session has made something to send that no writer has seen yet.
+    tls_has_outgoing: AtomicBool,
     observer: Box<dyn Observer>,
     /// Guards whether the connection thread is done with the connection, and who waits for it.
     end: Mutex<End>,
@@ -112,6 +114,7 @@ impl Connection {
             receiving_is_over: AtomicBool::new(false),
             in_burst: AtomicBool::new(false),
             unfinished: AtomicBool::new(false),
+            tls_has_outgoing: AtomicBool::new(false),
             observer,
             end: Mutex::default(),
             process: process::Generation::current(),
@@ -135,6 +138,11 @@ impl Connection {
     /// Where the connection stands.
     pub fn state(&self) -> State {
         self.closing().state()
+    }
+
+    /// Whether the stream has failed, so that no Close frame can come or go any more.
+    pub fn stream_has_failed(&self) -> bool {
+        matches!(self.closing().closure().cause, Some(Cause::Io(_)))
     }
 
     /// Where the connection stands for the program.

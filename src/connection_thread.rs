@@ -14,6 +14,7 @@
 
 use std::{
     os::fd::AsFd,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -50,7 +51,10 @@ pub fn serve(connection: &Connection, stream: Arc<Stream>, role: Role) {
         visits_seen: connection.attendance.visits(),
         closing_since: None,
     };
-    service.run();
+    // A panic is a bug of ours, and must leave nobody waiting.
+    if catch_unwind(AssertUnwindSafe(|| service.run())).is_err() {
+        log::error!(target: LOG, id = control.id; "the connection thread panicked");
+    }
     connection.end(&stream);
     // The descriptors are closed before anyone is told.
     control.close_wake();
@@ -150,6 +154,9 @@ impl Service<'_> {
     /// Who reads during the closing handshake; `None` when it is over.
     fn closing_duty(&self, since: Instant) -> Option<Duty> {
         let connection = self.connection;
+        if connection.stream_has_failed() {
+            return None;
+        }
         let elapsed = since.elapsed();
         let left = connection
             .close_timeout

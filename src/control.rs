@@ -76,6 +76,11 @@ impl Control {
         }
     }
 
+    /// Whether the thread is one of this process, not of one that this was forked from.
+    pub fn is_in_this_process(&self) -> bool {
+        self.process.is_current()
+    }
+
     /// The wake-up itself, for the thread to wait on.
     pub fn wake_up(&self) -> Option<Arc<Wake>> {
         self.wake_slot().clone()
@@ -137,7 +142,7 @@ impl Control {
 /// Ends every connection of the process and waits for their threads, but not for ever.
 pub fn stop_all(timeout: Duration) {
     // A forked process has the handles of its parent's threads, but not the threads.
-    let is_ours = |control: &Arc<Control>| control.process.is_current();
+    let is_ours = |control: &Arc<Control>| control.is_in_this_process();
     let controls: Vec<_> = live()
         .values()
         .filter(|control| is_ours(control))

@@ -69,7 +69,8 @@ impl Inbox {
             front_cost: AtomicUsize::new(0),
             back_cost: AtomicUsize::new(0),
             paused: AtomicBool::new(false),
-            limit,
+            // A limit that nothing fits under would stop everything.
+            limit: limit.max(1),
         }
     }
 
@@ -90,11 +91,12 @@ impl Inbox {
             front.reset();
             let mut back = lock(&self.back);
             std::mem::swap(&mut *front, &mut *back);
-            self.back_cost.store(0, Ordering::Release);
+            self.back_cost.store(0, Ordering::SeqCst);
         }
-        let result = front.pop(convert);
-        self.front_cost.store(front.cost, Ordering::Release);
-        result
+        front.pop(|kind, payload, left| {
+            self.front_cost.store(left, Ordering::SeqCst);
+            convert(kind, payload)
+        })
     }
 
     /// Delivers messages in one go. Returns whether there are any.
@@ -102,7 +104,7 @@ impl Inbox {
         let mut back = lock(&self.back);
         let result = fill(&mut back);
         let cost = back.cost;
-        self.back_cost.store(cost, Ordering::Release);
+        self.back_cost.store(cost, Ordering::SeqCst);
         (result, cost > 0)
     }
 
@@ -134,7 +136,7 @@ impl Inbox {
 
     /// About how many bytes the waiting messages take.
     fn cost(&self) -> usize {
-        self.front_cost.load(Ordering::Acquire) + self.back_cost.load(Ordering::Acquire)
+        self.front_cost.load(Ordering::SeqCst) + self.back_cost.load(Ordering::SeqCst)
     }
 }
 
@@ -163,7 +165,8 @@ impl Batch {
         });
     }
 
-    fn pop<R>(&mut self, convert: impl FnOnce(Kind, Payload<'_>) -> R) -> Option<R> {
+    /// Takes a message; `convert` is also told the cost of what is left.
+    fn pop<R>(&mut self, convert: impl FnOnce(Kind, Payload<'_>, usize) -> R) -> Option<R> {
         let entry = self.entries.pop_front()?;
         self.cost -= entry.len + size_of::<Entry>();
         let payload = if entry.is_large {
@@ -173,7 +176,7 @@ impl Batch {
             self.taken += entry.len;
             Payload::Small(&self.small[start..self.taken])
         };
-        Some(convert(entry.kind, payload))
+        Some(convert(entry.kind, payload, self.cost))
     }
 
     /// Makes an emptied batch ready to be filled again. Buffers that a burst has made large are

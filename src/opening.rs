@@ -1,13 +1,13 @@
 //! Opening a connection: name, TCP, TLS and the opening handshake, under one deadline.
 
-use std::{io, time::Instant};
+use std::time::Instant;
 
 use crate::{
     error::{Error, Phase, Result},
     net::wait::Wait,
     net::{
         dial::dial,
-        stream::{Halt, Patience, Stream},
+        stream::{Patience, Stream, persist},
     },
     options::ConnectOptions,
     protocol::handshake::{HandshakeError, MAX_HEAD, Request, Response},
@@ -96,11 +96,13 @@ struct Exchange<'a> {
 impl Exchange<'_> {
     fn send(&mut self, mut request: Vec<u8>) -> Result<()> {
         let mut wire = Vec::new();
-        self.stream.seal(&mut request, &mut wire).map_err(failed)?;
+        persist(self.wait, ATTEMPT, || {
+            self.stream.seal(&mut request, &mut wire)
+        })?;
         let mut rest = &wire[..];
         while !rest.is_empty() {
-            let sent = self.stream.send(rest, self.patience()).map_err(failed)?;
-            rest = &rest[sent..];
+            let patience = Patience::Until(self.wait, Phase::OpeningHandshake);
+            rest = &rest[persist(self.wait, ATTEMPT, || self.stream.send(rest, patience))?..];
         }
         Ok(())
     }
@@ -135,26 +137,16 @@ impl Exchange<'_> {
     }
 
     fn receive(&mut self) -> Result<usize> {
+        // A server that sends without end never makes this wait, which would notice both.
+        self.wait.deadline.check(Phase::OpeningHandshake)?;
+        (self.wait.interrupt)()?;
         self.received.reserve(MAX_HEAD / 16);
         let patience = Patience::Until(self.wait, Phase::OpeningHandshake);
-        self.stream
-            .read(&mut self.received, &mut self.ciphertext, patience)
-            .map_err(failed)
-    }
-
-    fn patience(&self) -> Patience<'_> {
-        Patience::Until(self.wait, Phase::OpeningHandshake)
-    }
-}
-
-fn failed(halt: Halt) -> Error {
-    match halt {
-        Halt::Stopped(error) => error,
-        Halt::Failed(error) => Error::io("complete the opening handshake", error),
-        Halt::WouldBlock => Error::io(
-            "complete the opening handshake",
-            io::ErrorKind::WouldBlock.into(),
-        ),
+        persist(self.wait, ATTEMPT, || {
+            // What TLS may have to say, it says with the first frame.
+            self.stream
+                .read(&mut self.received, &mut self.ciphertext, patience, &|| ())
+        })
     }
 }
 
@@ -168,6 +160,7 @@ fn names(headers: &[(String, String)]) -> String {
     names.join(", ")
 }
 
+const ATTEMPT: &str = "complete the opening handshake";
 const CLIENT: &str = "websocket_rs::client";
 const HANDSHAKE: &str = "websocket_rs::handshake";
 const TLS: &str = "websocket_rs::tls";

@@ -7,7 +7,7 @@
 
 use std::sync::{
     Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use rand::{Rng, SeedableRng, rngs::StdRng, rngs::SysRng};
@@ -27,6 +27,7 @@ pub struct Outbox {
     accepted: AtomicU64,
     /// Bytes written since the beginning.
     written: AtomicU64,
+    abandoned: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -56,6 +57,7 @@ impl Outbox {
             }),
             accepted: AtomicU64::new(0),
             written: AtomicU64::new(0),
+            abandoned: AtomicBool::new(false),
         })
     }
 
@@ -89,6 +91,21 @@ impl Outbox {
     /// Accepts nothing any more.
     pub fn finish(&self) {
         self.lock().finished = true;
+    }
+
+    /// Accepts nothing any more, and drops what waits: the stream takes no more.
+    pub fn abandon(&self) {
+        let mut queue = self.lock();
+        queue.finished = true;
+        queue.bytes = Vec::new();
+        queue.pong = None;
+        drop(queue);
+        self.abandoned.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether what was accepted will never be written.
+    pub fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::SeqCst)
     }
 
     /// The header for a message that the caller writes itself, piece by piece, while it has the
@@ -135,6 +152,9 @@ impl Outbox {
 
     /// How many bytes wait to be written, taken or not.
     pub fn pending(&self) -> usize {
+        if self.is_abandoned() {
+            return 0;
+        }
         let written = self.written();
         let pending = self.accepted.load(Ordering::SeqCst).saturating_sub(written);
         usize::try_from(pending).unwrap_or(usize::MAX)

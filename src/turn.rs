@@ -9,11 +9,12 @@
 use std::{
     ops::{Deref, DerefMut},
     sync::{Condvar, Mutex, PoisonError},
+    thread::{self, ThreadId},
     time::Duration,
 };
 
 use crate::{
-    error::{Phase, Result},
+    error::{Error, Phase, Result},
     net::wait::Wait,
 };
 
@@ -28,6 +29,8 @@ pub struct Turn<T> {
 #[derive(Debug)]
 struct Slot<T> {
     value: Option<Box<T>>,
+    /// Who took the value last.
+    holder: Option<ThreadId>,
     waiting: usize,
     retired: bool,
 }
@@ -45,6 +48,7 @@ impl<T> Turn<T> {
         Self {
             slot: Mutex::new(Slot {
                 value: Some(Box::new(value)),
+                holder: None,
                 waiting: 0,
                 retired: false,
             }),
@@ -54,19 +58,27 @@ impl<T> Turn<T> {
 
     /// Takes the turn if nobody has it.
     pub fn try_take(&self) -> Option<Held<'_, T>> {
-        let value = self.lock().value.take()?;
+        let mut slot = self.lock();
+        let value = slot.value.take()?;
+        slot.holder = Some(thread::current().id());
+        drop(slot);
         Some(self.held(value))
     }
 
-    /// Waits for the turn. `None` if it has been retired.
+    /// Waits for the turn. `None` if it has been retired; an error also if this thread has it.
     pub fn take(&self, wait: &Wait<'_>, phase: Phase) -> Result<Option<Held<'_, T>>> {
         let mut slot = self.lock();
         loop {
             if let Some(value) = slot.value.take() {
+                slot.holder = Some(thread::current().id());
                 return Ok(Some(self.held(value)));
             }
             if slot.retired {
                 return Ok(None);
+            }
+            if slot.holder == Some(thread::current().id()) {
+                // A signal handler runs on top of the call that has the turn.
+                return Err(Error::Concurrency(REENTERED));
             }
             let slice = wait
                 .deadline
@@ -145,6 +157,7 @@ impl<T> Drop for Held<'_, T> {
     }
 }
 
+const REENTERED: &str = "cannot send in a signal handler that has interrupted a send";
 /// How long a signal may go unnoticed by a thread that waits for its turn: these waits are not
 /// system calls that a signal ends.
 const SLICE: Duration = Duration::from_millis(50);
@@ -152,7 +165,7 @@ const SLICE: Duration = Duration::from_millis(50);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{deadline::Deadline, error::Error};
+    use crate::deadline::Deadline;
     use std::{sync::Arc, thread};
 
     #[test]
@@ -179,16 +192,34 @@ mod tests {
     fn take_gives_up_at_its_deadline() {
         let turn = Turn::new(());
         let held = turn.try_take();
-        let wait = Wait {
-            deadline: Deadline::after(Some(Duration::from_millis(5))),
-            ..Wait::FOR_EVER
-        };
+        let deadline = Deadline::after(Some(Duration::from_millis(5)));
+        let is_timeout = thread::scope(|scope| {
+            let other = scope.spawn(|| {
+                let wait = Wait {
+                    deadline,
+                    ..Wait::FOR_EVER
+                };
+                matches!(
+                    turn.take(&wait, Phase::Send),
+                    Err(Error::Timeout {
+                        phase: Phase::Send,
+                        ..
+                    })
+                )
+            });
+            other.join().unwrap()
+        });
+        assert!(is_timeout);
+        drop(held);
+    }
+
+    #[test]
+    fn take_by_its_own_holder_is_refused() {
+        let turn = Turn::new(());
+        let held = turn.try_take();
         assert!(matches!(
-            turn.take(&wait, Phase::Send),
-            Err(Error::Timeout {
-                phase: Phase::Send,
-                ..
-            })
+            turn.take(&Wait::FOR_EVER, Phase::Send),
+            Err(Error::Concurrency(_))
         ));
         drop(held);
     }

@@ -408,5 +408,11 @@ class EchoServer:
 def shutdown() -> None:
     """End every connection and wait for their threads, at most 1.2 s. For `atexit`."""
 
+def before_fork() -> None:
+    """Prepare for a fork, in the thread that forks."""
+
+def after_fork_in_parent() -> None:
+    """Go on after a fork, in the parent process."""
+
 def after_fork_in_child() -> None:
     """Disown the connections of the parent process. For `os.register_at_fork`."""

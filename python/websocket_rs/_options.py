@@ -51,7 +51,7 @@ def connect_options(
         origin=_optional_text("origin", origin),
         subprotocols=_subprotocols(subprotocols),
         user_agent=_optional_text("user_agent_header", user_agent_header),
-        server_hostname=server_hostname,
+        server_hostname=_optional_text("server_hostname", server_hostname),
         connect_timeout=_seconds("connect_timeout", connect_timeout),
         close_timeout=_seconds("close_timeout", close_timeout),
         max_size=None if max_size is None else _size("max_size", max_size),
@@ -103,6 +103,9 @@ def _subprotocols(value: Any) -> list[str]:
         raise TypeError("subprotocols must be a list, not a str")
     if not isinstance(value, Sequence):
         raise TypeError("subprotocols must be a list")
+    for subprotocol in value:
+        if not isinstance(subprotocol, str):
+            raise TypeError(f"subprotocols must be a list of str, not of {subprotocol!r}")
     return list(value)
 
 

@@ -138,6 +138,9 @@ class AsyncWebSocket(_core.AsyncConnection):
             while message is None:
                 self._waiter = waiter = loop.create_future()
                 self.on_arrival(waiter)
+                # The timer may have come due just as an earlier message woke the task.
+                if timeout is not None and self._timer is None:
+                    self._set_timer()
                 await waiter
                 message = self.pop(decode)
         finally:

@@ -51,7 +51,11 @@ impl Connection {
         };
         if let Some(wake) = wake {
             // The connection thread keeps to the deadline.
-            wait_ready(&wake, PollFlags::IN, wait, Phase::Close)?;
+            let result = wait_ready(&wake, PollFlags::IN, wait, Phase::Close);
+            self.end_state()
+                .waiting
+                .retain(|other| !Arc::ptr_eq(other, &wake));
+            result?;
         }
         self.control.join();
         Ok(())

@@ -30,8 +30,10 @@ pub(super) struct Reader {
 pub enum Reading {
     /// Some bytes came, and were dealt with.
     Some,
-    /// Nothing more will come, or another thread is reading.
+    /// Nothing is there, or nothing more will come.
     Nothing,
+    /// Another thread is reading.
+    Busy,
 }
 
 impl Connection {
@@ -40,10 +42,19 @@ impl Connection {
     /// What had been received when the time ran out is kept, and the next call goes on from it.
     pub fn receive(&self, wait: &Wait<'_>) -> Result<()> {
         self.check_process()?;
+        while !self.receive_until_signal(wait)? {
+            // The half is free, so a handler may use the connection, even close it.
+            (wait.interrupt)()?;
+        }
+        Ok(())
+    }
+
+    /// Returns whether a message can be taken; otherwise a signal has come.
+    fn receive_until_signal(&self, wait: &Wait<'_>) -> Result<bool> {
         let _visit = self.attendance.enter(&self.control);
         loop {
             if !self.inbox.is_empty() {
-                return Ok(());
+                return Ok(true);
             }
             self.check_receivable()?;
             let Some(mut reader) = self.reader.take(wait, Phase::Receive)? else {
@@ -51,11 +62,12 @@ impl Connection {
             };
             // The connection thread may have read ahead while it had the turn.
             if !self.inbox.is_empty() {
-                return Ok(());
+                return Ok(true);
             }
             self.check_receivable()?;
             match self.read_once(&mut reader, Patience::Until(wait, Phase::Receive)) {
                 Ok(_) | Err(Halt::WouldBlock | Halt::Failed(_)) => {}
+                Err(Halt::Interrupted) => return Ok(false),
                 Err(Halt::Stopped(error)) => return Err(error),
             }
             // A peer that sends without end need not complete a message.
@@ -87,7 +99,7 @@ impl Connection {
     /// Reads what there is without waiting, unless another thread is reading.
     pub fn read_ahead(&self) -> Reading {
         let Some(mut reader) = self.reader.try_take() else {
-            return Reading::Nothing;
+            return Reading::Busy;
         };
         self.read_once(&mut reader, Patience::None)
             .unwrap_or(Reading::Nothing)
@@ -111,7 +123,8 @@ impl Connection {
             decoder,
             ciphertext,
         } = reader;
-        match decoder.fill(|space| stream.read(space, ciphertext, patience)) {
+        let speak = || self.write_for_tls();
+        match decoder.fill(|space| stream.read(space, ciphertext, patience, &speak)) {
             Ok(0) if stream.reader_is_dismissed() => Ok(Reading::Nothing),
             Ok(0) => {
                 self.end_of_stream(Cause::Eof);
@@ -144,7 +157,7 @@ impl Connection {
             })
         });
         if let Some(frame) = close {
-            log::debug!(target: LOG, id = self.control.id; "closed by peer, code {}", frame.code);
+            log::debug!(target: LOG, id = self.control.id; "received close frame, code {}", frame.code);
             let answer = self.closing().receive(frame);
             if let Some(answer) = answer {
                 self.outbox.push_close(&answer);
@@ -175,7 +188,11 @@ impl Connection {
 
     /// Nothing more will come.
     fn end_of_stream(&self, cause: Cause) {
-        log::debug!(target: LOG, id = self.control.id; "end of stream: {cause}");
+        if self.close_is_agreed() {
+            log::debug!(target: LOG, id = self.control.id; "end of stream");
+        } else {
+            log::debug!(target: LOG, id = self.control.id; "end of stream: {cause}");
+        }
         self.closing().end(Some(cause));
         self.outbox.finish();
         self.observer.arrived();

@@ -3,7 +3,11 @@
 //! Invariants: frames go out whole and in the order in which they were accepted; whoever lets go
 //! of the writing half looks for what others have added meanwhile.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    thread,
+    time::Duration,
+};
 
 use super::{Connection, LOG};
 use crate::{
@@ -43,16 +47,9 @@ impl Connection {
             return self.send_large(kind, payload, wait);
         }
         let end = self.outbox.push(kind, payload).map_err(|_| self.closed())?;
-        while self.outbox.written() < end {
-            let Some(mut writer) = self.writer.take(wait, Phase::Send)? else {
-                return Err(self.closed());
-            };
-            let result = self.write_waiting(&mut writer, wait);
-            drop(writer);
-            result?;
-        }
+        let result = self.write_until(end, wait);
         self.write_what_was_left();
-        Ok(())
+        result
     }
 
     /// Accepts a message for sending, without waiting or writing. Call [`Self::hand_over`] next.
@@ -96,7 +93,12 @@ impl Connection {
 
     /// Whether something waits to be written.
     pub fn has_unwritten(&self) -> bool {
-        self.unfinished.load(Ordering::SeqCst) || !self.outbox.is_empty()
+        self.unfinished.load(Ordering::SeqCst) || self.has_untaken()
+    }
+
+    /// Whether something waits that no writer has seen yet.
+    fn has_untaken(&self) -> bool {
+        self.tls_has_outgoing.load(Ordering::SeqCst) || !self.outbox.is_empty()
     }
 
     /// Writes what the socket takes at once. Returns whether it would not take all.
@@ -106,14 +108,14 @@ impl Connection {
             drop(writer);
             match result {
                 Ok(()) => {}
-                Err(Halt::WouldBlock | Halt::Stopped(_)) => return true,
                 Err(Halt::Failed(error)) => {
                     self.write_failed(error);
                     return false;
                 }
+                Err(_) => return true,
             }
-            // Someone may have added to the outbox and found the writing half taken.
-            if self.outbox.is_empty() {
+            // Someone may have added something and found the writing half taken.
+            if !self.has_untaken() {
                 return false;
             }
         }
@@ -127,23 +129,56 @@ impl Connection {
         }
     }
 
+    /// Notes that TLS has something to say by itself, and says it if that needs no waiting.
+    pub(super) fn write_for_tls(&self) {
+        self.tls_has_outgoing.store(true, Ordering::SeqCst);
+        self.write_now();
+    }
+
+    /// After the writing half is passed on: sees to what is left, also by others.
+    fn write_what_was_left(&self) {
+        if self.has_unwritten() {
+            self.write_now();
+        }
+    }
+
+    /// Waits until the outbox is written up to a position.
+    fn write_until(&self, end: u64, wait: &Wait<'_>) -> Result<()> {
+        while self.outbox.written() < end {
+            if self.outbox.is_abandoned() {
+                return Err(self.closed());
+            }
+            let Some(mut writer) = self.writer.take(wait, Phase::Send)? else {
+                return Err(self.closed());
+            };
+            let result = self.write_waiting(&mut writer, wait);
+            drop(writer);
+            self.go_on(result, wait)?;
+        }
+        Ok(())
+    }
+
     /// Writes all there is, waiting as long as it takes.
-    fn write_waiting(&self, writer: &mut Writer, wait: &Wait<'_>) -> Result<()> {
-        let halt = match self.write(writer, Patience::None) {
+    fn write_waiting(&self, writer: &mut Writer, wait: &Wait<'_>) -> Result<(), Halt> {
+        match self.write(writer, Patience::None) {
             Err(Halt::WouldBlock) => {
                 // The peer may not read before it has been read from.
                 let _absence = self.attendance.call_in_a_reader(&self.control);
                 self.write(writer, Patience::Until(wait, Phase::Send))
             }
             other => other,
-        };
-        self.resolve(halt)
+        }
     }
 
-    /// Turns what stopped a writer into an error.
-    fn resolve(&self, result: Result<(), Halt>) -> Result<()> {
+    /// Deals with what stopped a writer, who has let go of its half: a signal's handler may use
+    /// the connection. Returns an error unless the writer should go on.
+    fn go_on(&self, result: Result<(), Halt>, wait: &Wait<'_>) -> Result<()> {
         match result {
             Ok(()) => Ok(()),
+            Err(Halt::Interrupted) => {
+                self.write_what_was_left();
+                (wait.interrupt)()
+            }
             Err(Halt::Stopped(error)) => Err(error),
             Err(Halt::Failed(error)) => {
                 self.write_failed(error);
@@ -157,6 +192,9 @@ impl Connection {
     fn write(&self, writer: &mut Writer, patience: Patience<'_>) -> Result<(), Halt> {
         let result = self.write_all(writer, patience);
         self.unfinished.store(result.is_err(), Ordering::SeqCst);
+        if let Err(Halt::Failed(_)) = result {
+            self.abandon_writing(writer);
+        }
         result
     }
 
@@ -164,8 +202,8 @@ impl Connection {
         loop {
             writer.flush(patience)?;
             if writer.carries > 0 {
-                self.outbox
-                    .note_written(std::mem::take(&mut writer.carries));
+                let carries = std::mem::take(&mut writer.carries);
+                self.outbox.note_written(carries);
                 if self.outbox.pending() <= self.write_limit / 2 {
                     self.observer.drained();
                 }
@@ -174,6 +212,7 @@ impl Connection {
                 self.outbox.take(&mut writer.plaintext);
                 writer.carries = writer.plaintext.len();
             }
+            self.tls_has_outgoing.store(false, Ordering::SeqCst);
             if writer.plaintext.is_empty() && !writer.stream.has_outgoing() {
                 return Ok(());
             }
@@ -181,62 +220,97 @@ impl Connection {
         }
     }
 
+    /// Nothing more is written: neither what has begun nor what waits.
+    fn abandon_writing(&self, writer: &mut Writer) {
+        writer.clear();
+        self.outbox.abandon();
+        self.unfinished.store(false, Ordering::SeqCst);
+    }
+
     /// Sends a message that is too large to be copied as a whole, piece by piece.
     fn send_large(&self, kind: Kind, payload: &[u8], wait: &Wait<'_>) -> Result<()> {
-        let Some(mut writer) = self.writer.take(wait, Phase::Send)? else {
-            return Err(self.closed());
+        let result = self.write_large(kind, payload, wait);
+        self.write_what_was_left();
+        result
+    }
+
+    fn write_large(&self, kind: Kind, payload: &[u8], wait: &Wait<'_>) -> Result<()> {
+        let mut writer = loop {
+            let Some(mut writer) = self.writer.take(wait, Phase::Send)? else {
+                return Err(self.closed());
+            };
+            // What was accepted before goes first.
+            match self.write_waiting(&mut writer, wait) {
+                Ok(()) => break writer,
+                stopped => {
+                    drop(writer);
+                    self.go_on(stopped, wait)?;
+                }
+            }
         };
-        // What was accepted before goes first.
-        self.write_waiting(&mut writer, wait)?;
         let mask = self
             .outbox
             .header(kind, payload.len(), &mut writer.plaintext)
             .map_err(|_| self.closed())?;
         let mut pieces = payload.chunks(PIECE);
-        let mut result = Ok(());
-        for piece in &mut pieces {
+        let halt = loop {
+            let Some(piece) = pieces.next() else {
+                return Ok(());
+            };
             append_masked(piece, mask, &mut writer.plaintext);
-            result = writer.seal().and_then(|()| writer.flush(Patience::None));
-            if let Err(Halt::WouldBlock) = result {
-                let _absence = self.attendance.call_in_a_reader(&self.control);
-                result = writer.flush(Patience::Until(wait, Phase::Send));
+            if let Err(halt) = self.write_piece(&mut writer, wait) {
+                break halt;
             }
-            if result.is_err() {
-                break;
-            }
-        }
+        };
         let rest: usize = pieces.clone().map(<[u8]>::len).sum();
-        if result.is_err() && rest > FINISHED {
+        if matches!(halt, Halt::Failed(_)) {
+            self.abandon_writing(&mut writer);
+        } else if rest > FINISHED {
             // Copying the rest would take long, and half a frame makes the connection useless.
-            drop(writer);
-            self.write_failed(std::io::ErrorKind::Interrupted.into());
-        } else if let Err(Halt::Stopped(_)) = result {
+            self.abandon_writing(&mut writer);
+            let interrupted = std::io::ErrorKind::Interrupted.into();
+            self.closing().fail(Cause::Io(Arc::new(interrupted)));
+        } else {
             // A frame that has begun must be finished; the connection thread will see to it.
             for piece in pieces {
                 append_masked(piece, mask, &mut writer.plaintext);
             }
             self.unfinished.store(true, Ordering::SeqCst);
-            drop(writer);
-            self.control.wake();
-        } else {
-            drop(writer);
         }
-        let result = self.resolve(result);
-        self.write_what_was_left();
-        result
+        drop(writer);
+        self.control.wake();
+        self.go_on(Err(halt), wait)
     }
 
-    /// After the writing half is passed on: sees to what others have added meanwhile.
-    fn write_what_was_left(&self) {
-        if !self.outbox.is_empty() {
-            self.write_now();
+    /// Writes a piece of a frame, waiting as long as it takes.
+    fn write_piece(&self, writer: &mut Writer, wait: &Wait<'_>) -> Result<(), Halt> {
+        writer.seal()?;
+        match writer.flush(Patience::None) {
+            Err(Halt::WouldBlock) => {}
+            other => return other,
+        }
+        let _absence = self.attendance.call_in_a_reader(&self.control);
+        loop {
+            match writer.flush(Patience::Until(wait, Phase::Send)) {
+                // In the middle of a frame the half cannot be let go of. A handler that sends is
+                // told so by its turn.
+                Err(Halt::Interrupted) => (wait.interrupt)().map_err(Halt::Stopped)?,
+                other => return other,
+            }
         }
     }
 
     /// The stream takes no more. What the peer had sent before may still say why.
-    pub(super) fn write_failed(&self, error: std::io::Error) {
-        self.outbox.finish();
-        while self.read_ahead() == Reading::Some {}
+    fn write_failed(&self, error: std::io::Error) {
+        self.outbox.abandon();
+        // Another reader is about to meet the end of the stream itself.
+        for _ in 0..LAST_READS {
+            match self.read_ahead() {
+                Reading::Some => {}
+                Reading::Nothing => break,
+                Reading::Busy => thread::sleep(Duration::from_millis(1)),
+            }
+        }
         let mut closing = self.closing();
         if closing.closure().rcvd.is_none() {
             closing.fail(Cause::Io(Arc::new(error)));
@@ -271,6 +345,14 @@ impl Writer {
         self.stream.seal(&mut self.plaintext, &mut self.wire)
     }
 
+    /// Forgets all that is not written.
+    fn clear(&mut self) {
+        self.plaintext = Vec::new();
+        self.wire = Vec::new();
+        self.sent = 0;
+        self.carries = 0;
+    }
+
     /// Writes the wire buffer until it is empty.
     fn flush(&mut self, patience: Patience<'_>) -> Result<(), Halt> {
         while self.sent < self.wire.len() {
@@ -292,6 +374,8 @@ impl Writer {
 const LARGE: usize = 256 * 1024;
 /// The size of the pieces: a multiple of four, so that the mask begins anew with each.
 const PIECE: usize = 128 * 1024;
+/// How often to look for what a peer had sent before it ended the stream.
+const LAST_READS: usize = 50;
 /// The largest buffer that the writing half keeps.
 const KEPT: usize = 512 * 1024;
 /// The rest of a message that is still finished after its sender was interrupted.

@@ -29,7 +29,7 @@ use socket2::Socket;
 
 use super::{
     tls::{Session, TlsOptions},
-    wait::{Wait, wait_ready},
+    wait::{Wait, wait_once},
 };
 use crate::error::{Error, Phase, Result};
 
@@ -61,6 +61,9 @@ pub enum Patience<'a> {
 pub enum Halt {
     /// It would have to wait, and must not.
     WouldBlock,
+    /// A signal has come, or the wake-up of the wait was set. Whoever waits lets go of what
+    /// others may need, calls [`Wait::interrupt`], and may then try again.
+    Interrupted,
     /// Its deadline has passed, or a signal handler raised. The stream is as it was.
     Stopped(Error),
     /// The stream has failed.
@@ -88,18 +91,14 @@ impl Stream {
     ) -> Result<Self> {
         let stream = Self::plain(socket);
         let patience = Patience::Until(wait, Phase::TlsHandshake);
-        let failed = |halt| match halt {
-            Halt::Stopped(error) => error,
-            Halt::Failed(error) => Error::io("complete the TLS handshake", error),
-            Halt::WouldBlock => unreachable!("the handshake may wait"),
-        };
+        let attempt = "complete the TLS handshake";
         let session = Session::open(options, name, &mut |mut outgoing, incoming| {
             while !outgoing.is_empty() {
-                let count = stream.send(outgoing, patience).map_err(failed)?;
+                let count = persist(wait, attempt, || stream.send(outgoing, patience))?;
                 outgoing = &outgoing[count..];
             }
             incoming.reserve(CIPHERTEXT);
-            stream.recv(incoming, patience).map_err(failed)?;
+            persist(wait, attempt, || stream.recv(incoming, patience))?;
             Ok(())
         })?;
         Ok(Self {
@@ -110,28 +109,37 @@ impl Stream {
 
     /// Appends what there is to `into`, within its spare capacity. `Ok(0)` is the end of stream.
     ///
-    /// `ciphertext` is a buffer that the reading half keeps for TLS between calls. Only the
-    /// holder of the reading half may call this.
+    /// `ciphertext` is a buffer that the reading half keeps for TLS between calls. `speak` is
+    /// called when TLS has something to say before it can read on. Only the holder of the reading
+    /// half may call this.
     pub fn read(
         &self,
         into: &mut Vec<u8>,
         ciphertext: &mut Vec<u8>,
         patience: Patience<'_>,
+        speak: &dyn Fn(),
     ) -> Result<usize, Halt> {
         let Some(session) = &self.session else {
             return self.recv(into, patience);
         };
         loop {
-            match lock(session).read(into) {
-                Ok(count) => {
-                    let is_full = into.len() == into.capacity();
-                    self.buffered.store(is_full, Ordering::SeqCst);
-                    return Ok(count);
+            let has_outgoing = {
+                let mut session = lock(session);
+                match session.read(into) {
+                    Ok(count) => {
+                        let has_more = into.len() == into.capacity() || session.has_stopped();
+                        self.buffered.store(has_more, Ordering::SeqCst);
+                        return Ok(count);
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) => return Err(Halt::Failed(error)),
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(Halt::Failed(error)),
-            }
+                session.has_outgoing()
+            };
             self.buffered.store(false, Ordering::SeqCst);
+            if has_outgoing {
+                speak();
+            }
             ciphertext.clear();
             ciphertext.reserve(CIPHERTEXT);
             let count = self.recv(ciphertext, patience)?;
@@ -204,9 +212,7 @@ impl Stream {
             };
             match (recv(&self.socket, spare_capacity(into), flags), patience) {
                 (Ok((_, count)), _) => return Ok(count),
-                (Err(Errno::INTR), Patience::Until(wait, _)) => {
-                    (wait.interrupt)().map_err(Halt::Stopped)?;
-                }
+                (Err(Errno::INTR), Patience::Until(..)) => return Err(Halt::Interrupted),
                 (Err(Errno::INTR), Patience::None) => {}
                 (Err(Errno::AGAIN), Patience::None) => return Err(Halt::WouldBlock),
                 // The socket's own timeout; what it has to say about the deadline comes next.
@@ -246,10 +252,12 @@ impl Stream {
 
     /// Waits until the socket is ready.
     fn ready(&self, flags: PollFlags, wait: &Wait<'_>, phase: Phase) -> Result<(), Halt> {
-        wait_ready(&self.socket, flags, wait, phase).map_err(|error| match error {
-            Error::Io { source, .. } => Halt::Failed(io::Error::from(source.kind())),
-            error => Halt::Stopped(error),
-        })
+        match wait_once(&self.socket, flags, wait, phase) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Halt::Interrupted),
+            Err(Error::Io { source, .. }) => Err(Halt::Failed(source.kind().into())),
+            Err(error) => Err(Halt::Stopped(error)),
+        }
     }
 
     /// Ends both directions. A thread that is blocked in the stream returns.
@@ -297,6 +305,25 @@ impl Stream {
 impl AsFd for Stream {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+/// Repeats an operation that signals interrupt, where nobody else needs what its caller holds.
+pub fn persist<R>(
+    wait: &Wait<'_>,
+    attempt: &str,
+    mut operation: impl FnMut() -> Result<R, Halt>,
+) -> Result<R> {
+    loop {
+        match operation() {
+            Ok(value) => return Ok(value),
+            Err(Halt::Interrupted) => (wait.interrupt)()?,
+            Err(Halt::Stopped(error)) => return Err(error),
+            Err(Halt::Failed(error)) => return Err(Error::io(attempt, error)),
+            Err(Halt::WouldBlock) => {
+                return Err(Error::io(attempt, io::ErrorKind::WouldBlock.into()));
+            }
+        }
     }
 }
 

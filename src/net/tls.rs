@@ -45,6 +45,9 @@ pub struct Session {
     backlog: Vec<u8>,
     /// The error that ended the session.
     failure: Option<Failure>,
+    /// The end of what the peer sends has been met. It is met again by every read: OpenSSL would
+    /// not be asked again without more ciphertext.
+    ended: bool,
     /// Whether a client certificate was given, for the text of errors.
     has_identity: bool,
 }
@@ -94,6 +97,7 @@ impl Session {
             stream,
             backlog: Vec::new(),
             failure: None,
+            ended: false,
             has_identity: options.identity.is_some(),
         })
     }
@@ -125,6 +129,9 @@ impl Session {
             if let Some(failure) = &self.failure {
                 break Err(failure.to_io_error());
             }
+            if self.ended {
+                break Ok(());
+            }
             let filled = into.len();
             let spare = into.capacity() - filled;
             // The plaintext that can come of one call is known beforehand, so that no more of the
@@ -141,13 +148,13 @@ impl Session {
             let outcome = self.stream.read(&mut into[filled..]);
             into.truncate(filled + outcome.as_ref().map_or(0, |length| *length));
             match outcome {
-                Ok(0) => break Ok(()),
+                Ok(0) => self.ended = true,
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break Err(error),
                 Err(error) => match self.fail(&error) {
                     // The end without `close_notify` is still the end. Whether the peer meant it
                     // is for WebSocket to judge, which has a closing handshake of its own.
-                    Failure::EndOfStream => break Ok(()),
+                    Failure::EndOfStream => self.ended = true,
                     failure => break Err(failure.to_io_error()),
                 },
             }
@@ -158,6 +165,12 @@ impl Session {
             // A stop that came after some data is met again by the next call.
             length => Ok(length),
         }
+    }
+
+    /// Whether the end or a failure has been met, which the next `read` reports if the last one
+    /// returned data.
+    pub fn has_stopped(&self) -> bool {
+        self.ended || self.failure.is_some()
     }
 
     /// Encrypts all of `plaintext`.

@@ -46,16 +46,16 @@ impl std::fmt::Debug for Wait<'_> {
 
 /// Waits until `fd` is ready for one of `flags`, or has failed, which the next call on it tells.
 pub fn wait_ready(fd: &impl AsFd, flags: PollFlags, wait: &Wait<'_>, phase: Phase) -> Result<()> {
+    while !wait_once(fd, flags, wait, phase)? {
+        (wait.interrupt)()?;
+    }
+    Ok(())
+}
+
+/// Waits as [`wait_ready`] does, but returns `false` when the wait is interrupted.
+pub fn wait_once(fd: &impl AsFd, flags: PollFlags, wait: &Wait<'_>, phase: Phase) -> Result<bool> {
     loop {
         let left = wait.deadline.remaining();
-        if left.is_some_and(|left| left.is_zero()) {
-            // What is there is taken even when there is no time left.
-            let mut fds = [PollFd::new(fd, flags)];
-            return match poll(&mut fds, Some(&Timespec::default())) {
-                Ok(1..) => Ok(()),
-                _ => Err(wait.deadline.error(phase)),
-            };
-        }
         let mut fds = [
             PollFd::new(fd, flags),
             // Without a wake-up, the first descriptor stands twice, asked for nothing.
@@ -64,17 +64,23 @@ pub fn wait_ready(fd: &impl AsFd, flags: PollFlags, wait: &Wait<'_>, phase: Phas
                 None => PollFd::new(fd, PollFlags::empty()),
             },
         ];
-        match poll(&mut fds, left.map(timespec).as_ref()) {
-            Ok(_) | Err(Errno::INTR) => {}
+        let interrupted = match poll(&mut fds, left.map(timespec).as_ref()) {
+            Ok(_) => false,
+            Err(Errno::INTR) => true,
             Err(error) => return Err(Error::io("wait for the network", error.into())),
+        };
+        // What is there is taken even when there is no time left.
+        if !interrupted && !fds[0].revents().is_empty() {
+            return Ok(true);
         }
-        if !fds[0].revents().is_empty() {
-            return Ok(());
-        }
-        if let Some(wake) = wait.wake {
+        if let (Some(wake), false) = (wait.wake, fds[1].revents().is_empty()) {
             wake.clear();
+            return Ok(false);
         }
-        (wait.interrupt)()?;
+        if interrupted {
+            return Ok(false);
+        }
+        wait.deadline.check(phase)?;
     }
 }
 

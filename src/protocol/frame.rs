@@ -28,7 +28,8 @@ pub struct Header {
 ///
 /// What breaks the protocol is known from the header alone, so that no payload is waited for:
 /// reserved bits and opcodes, a masked frame (section 5.1), control frames that are fragmented
-/// or longer than 125 bytes (section 5.5), and lengths with the top bit set (section 5.2).
+/// or longer than 125 bytes (section 5.5), and lengths with the top bit set or with more bytes
+/// than they need (section 5.2).
 pub fn parse(bytes: &[u8]) -> Result<Option<Header>, Cause> {
     // The codec reads from a cursor, and a short one would cost it an error for each byte.
     if bytes.len() < 2 {
@@ -46,6 +47,11 @@ pub fn parse(bytes: &[u8]) -> Result<Option<Header>, Cause> {
     if header.mask.is_some() {
         return Err(violation("incorrect masking"));
     }
+    // What another parser would read differently must not be guessed at.
+    let size = usize::try_from(cursor.position()).unwrap_or(usize::MAX);
+    if size != header.len(payload_len) {
+        return Err(violation("frame length isn't encoded in the shortest way"));
+    }
     if payload_len > i64::MAX as u64 {
         return Err(violation("frame length with the top bit set"));
     }
@@ -60,7 +66,7 @@ pub fn parse(bytes: &[u8]) -> Result<Option<Header>, Cause> {
     Ok(Some(Header {
         opcode: header.opcode,
         fin: header.is_final,
-        size: header.len(payload_len),
+        size,
         payload_len,
     }))
 }
@@ -189,6 +195,8 @@ mod tests {
             &[0x09, 0],
             &[0x89, 126, 0, 126],
             &[0x82, 127, 0x80, 0, 0, 0, 0, 0, 0, 0],
+            &[0x82, 126, 0, 5],
+            &[0x82, 127, 0, 0, 0, 0, 0, 0, 0xff, 0xff],
         ] {
             assert!(
                 matches!(parse(bytes), Err(Cause::Protocol(_))),

@@ -291,6 +291,8 @@ impl Response {
         if matches!(self.status, 204 | 304) {
             return Some(Vec::new());
         }
+        // A chunked body can be larger on the wire than it is, but not without end.
+        let is_end = is_end || following.len() > 2 * MAX_BODY;
         let coding = self.header_values("Transfer-Encoding");
         if coding
             .iter()

@@ -88,10 +88,10 @@ impl Decoder {
         if self.start == self.buffer.len() {
             self.buffer.clear();
             self.start = 0;
-            if let (Some(frame), Some(message)) = (&mut self.frame, &mut self.message) {
-                if frame.remaining >= DIRECT_READ {
-                    return message.fill(frame, &mut self.buffer, read);
-                }
+            if let (Some(frame), Some(message)) = (&mut self.frame, &mut self.message)
+                && frame.remaining >= DIRECT_READ
+            {
+                return message.fill(frame, &mut self.buffer, read);
             }
         } else if self.start > self.buffer.capacity() / 2 {
             self.buffer.drain(..self.start);
@@ -212,10 +212,10 @@ impl Decoder {
         if frame.remaining > 0 {
             return Ok(Some(frame));
         }
-        if frame.fin {
-            if let Some(message) = self.message.take() {
-                sink.large_message(message.kind, message.payload);
-            }
+        if frame.fin
+            && let Some(message) = self.message.take()
+        {
+            sink.large_message(message.kind, message.payload);
         }
         Ok(None)
     }

@@ -131,12 +131,17 @@ impl fmt::Debug for Uri {
 }
 
 /// The text of a URL, valid or not, with its user name and password replaced.
+///
+/// A password that is not percent-encoded may hold a slash, and a path may hold an at sign; when in
+/// doubt, too much is replaced.
 fn without_credentials(text: &str) -> String {
     let authority_start = text.find("://").map_or(0, |index| index + 3);
-    let authority = &text[authority_start..];
-    let authority_end = authority.find(['/', '?', '#']).unwrap_or(authority.len());
-    match authority[..authority_end].rfind('@') {
-        Some(at) => format!("{}***{}", &text[..authority_start], &authority[at..]),
+    match text[authority_start..].rfind('@') {
+        Some(at) => format!(
+            "{}***{}",
+            &text[..authority_start],
+            &text[authority_start + at..]
+        ),
         None => text.to_owned(),
     }
 }
@@ -189,6 +194,14 @@ mod tests {
         assert_eq!(uri.to_string(), "ws://h/");
         let error = Uri::parse("ws://user:secret@h/#f").unwrap_err().to_string();
         assert!(error.contains("ws://***@h/#f"), "{error}");
+        for text in [
+            "ws://u:se/cret@h/",
+            "ws://u:se?cret@h/",
+            "ws://u:se#cret@h/",
+        ] {
+            let error = Uri::parse(text).unwrap_err().to_string();
+            assert!(!error.contains("cret"), "{error}");
+        }
     }
 
     #[test]

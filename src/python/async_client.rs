@@ -1,9 +1,12 @@
 //! The asyncio face: nothing here waits. What would have to wait takes a future of the loop, to
 //! complete it when the time has come.
 
-use std::sync::{
-    Arc, Mutex, OnceLock, PoisonError,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use pyo3::{PyTraverseError, PyVisit, prelude::*};
@@ -13,7 +16,7 @@ use super::{
     event_loop::{Event, Signals, Wakeups},
     exceptions, logging,
     options::ConnectOptions,
-    sync_client::close_frame,
+    sync_client::{close_frame, state_number},
 };
 use crate::{
     connection::{Connection, Observer},
@@ -268,7 +271,8 @@ impl AsyncConnection {
         self.notices.end_wanted.store(true, Ordering::SeqCst);
         let ended = py.detach(|| connection.has_ended());
         if ended {
-            self.wakeups.get().forget(waiter);
+            // Others may wait for the same.
+            self.wakeups.get().resolve(py, waiter)?;
             // The thread is past its last line.
             py.detach(|| self.control.join());
         }
@@ -284,7 +288,9 @@ impl AsyncConnection {
     #[getter]
     fn has_ended(&self, py: Python<'_>) -> bool {
         match self.connection.get() {
-            Some(connection) => py.detach(|| connection.has_ended()),
+            Some(connection) => {
+                connection.check_process().is_err() || py.detach(|| connection.has_ended())
+            }
             None => true,
         }
     }
@@ -294,7 +300,7 @@ impl AsyncConnection {
     fn state_number(&self) -> u8 {
         self.connection
             .get()
-            .map_or(0, |connection| connection.reported_state() as u8)
+            .map_or(0, |connection| state_number(connection))
     }
 
     /// The close code and reason received, once the connection is closed.
@@ -365,15 +371,14 @@ impl AsyncConnection {
     /// Ends a connection that nobody can use any more. One that is being closed is left to its
     /// thread, which sees that through.
     fn give_up(&self) {
-        let is_ours = self
-            .connection
-            .get()
-            .is_none_or(|connection| connection.check_process().is_ok());
+        if !self.control.is_in_this_process() {
+            return;
+        }
         let is_closing = self
             .connection
             .get()
             .is_some_and(|connection| connection.state() == State::Closing);
-        if is_ours && !is_closing {
+        if !is_closing {
             self.control.stop();
         }
     }
@@ -395,7 +400,9 @@ fn run(
     notices: &Arc<Notices>,
     opened: &Mutex<Option<Result<Arc<Connection>>>>,
 ) {
-    let result = connect(options, control, notices);
+    // A panic is a bug of ours, and must leave nobody waiting.
+    let result = catch_unwind(AssertUnwindSafe(|| connect(options, control, notices)))
+        .unwrap_or(Err(Error::Cancelled));
     let (answer, service) = match result {
         Ok((connection, stream)) => (Ok(Arc::clone(&connection)), Some((connection, stream))),
         Err(error) => (Err(error), None),

@@ -97,12 +97,15 @@ impl Wakeups {
     fn dispatch(&self, py: Python<'_>) -> PyResult<()> {
         self.signals.wake.clear();
         // Cleared before the queue is looked at, so that nothing sent later goes unnoticed.
-        self.signals.signalled.store(false, Ordering::SeqCst);
+        self.signals.signalled.swap(false, Ordering::AcqRel);
         for _ in 0..BUDGET {
             let Ok(waiter) = self.queue.try_recv() else {
                 return logging::drain(py);
             };
-            self.resolve(py, waiter)?;
+            if let Err(error) = self.resolve(py, waiter) {
+                self.signals.wake.set();
+                return Err(error);
+            }
         }
         // The loop has others to serve, too. It will come back for the rest.
         self.signals.wake.set();

@@ -8,7 +8,7 @@
 //! The levels are read from Python at every `connect`, and then cost one atomic load.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     collections::{HashSet, VecDeque},
     sync::{
         LazyLock, Mutex, MutexGuard, PoisonError,
@@ -26,6 +26,29 @@ use pyo3::{
     sync::PyOnceLock,
 };
 use pyo3_log::{Caching, Logger};
+
+/// The locks that a fork must not catch in the hands of another thread.
+type Locks = (MutexGuard<'static, Ring>, MutexGuard<'static, HashSet<u64>>);
+
+thread_local! {
+    /// Held by the thread that forks, while it does.
+    static FORKING: RefCell<Option<Locks>> = const { RefCell::new(None) };
+}
+
+/// To be called before a fork, by the thread that forks.
+pub(super) fn before_fork() {
+    FORKING.replace(Some((ring(), quiet())));
+}
+
+/// To be called after a fork, by the same thread, in either process.
+pub(super) fn after_fork(is_child: bool) {
+    drop(FORKING.take());
+    if is_child {
+        // The thread that was handing records on is not there.
+        DRAINING.store(false, Ordering::SeqCst);
+        EMITTING.set(false);
+    }
+}
 
 /// Where everything is logged to. `::` becomes `.` in the name of the Python logger.
 const TARGETS: [&str; 5] = [
@@ -143,22 +166,16 @@ fn drain_all(py: Python<'_>) -> PyResult<()> {
         return Ok(());
     }
     EMITTING.set(true);
-    let result = loop {
-        let (entries, dropped) = {
-            let mut ring = ring();
-            ANY.store(false, Ordering::Release);
-            (
-                std::mem::take(&mut ring.entries),
-                std::mem::take(&mut ring.dropped),
-            )
-        };
-        if entries.is_empty() {
-            break Ok(());
-        }
-        if let Err(error) = emit_all(py, logger, &entries, dropped) {
-            break Err(error);
-        }
+    // One batch: connection threads may log faster than a handler can take it.
+    let (entries, dropped) = {
+        let mut ring = ring();
+        ANY.store(false, Ordering::Release);
+        (
+            std::mem::take(&mut ring.entries),
+            std::mem::take(&mut ring.dropped),
+        )
     };
+    let result = emit_all(py, logger, &entries, dropped);
     EMITTING.set(false);
     DRAINING.store(false, Ordering::SeqCst);
     result

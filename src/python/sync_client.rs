@@ -200,7 +200,7 @@ impl SyncConnection {
     /// Whether the connection's thread and descriptors are free.
     #[getter]
     fn has_ended(&self, py: Python<'_>) -> bool {
-        py.detach(|| self.connection.has_ended())
+        self.connection.check_process().is_err() || py.detach(|| self.connection.has_ended())
     }
 
     fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -222,7 +222,7 @@ impl SyncConnection {
     #[getter]
     fn state_number(&self, py: Python<'_>) -> PyResult<u8> {
         logging::drain(py)?;
-        Ok(self.connection.reported_state() as u8)
+        Ok(state_number(&self.connection))
     }
 
     /// The close code and reason received, once the connection is closed.
@@ -299,9 +299,18 @@ impl Drop for SyncConnection {
     }
 }
 
+/// The number of the state. In a forked process, a connection of the parent is closed: asking it
+/// could mean waiting for a thread that is not there.
+pub(super) fn state_number(connection: &Connection) -> u8 {
+    match connection.check_process() {
+        Ok(()) => connection.reported_state() as u8,
+        Err(_) => State::Closed as u8,
+    }
+}
+
 /// The close code and reason as `websockets` reports them: the peer's, or 1006.
 pub(super) fn close_frame(connection: &Connection) -> Option<(u16, String)> {
-    if connection.reported_state() != State::Closed {
+    if connection.check_process().is_err() || connection.reported_state() != State::Closed {
         return None;
     }
     match connection.closure().rcvd {
