@@ -18,6 +18,8 @@ __all__ = [
     "Wakeups",
     "__version__",
     "after_fork_in_child",
+    "after_fork_in_parent",
+    "before_fork",
     "shutdown",
 ]
 

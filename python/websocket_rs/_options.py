@@ -105,7 +105,7 @@ def _subprotocols(value: Any) -> list[str]:
         raise TypeError("subprotocols must be a list")
     for subprotocol in value:
         if not isinstance(subprotocol, str):
-            raise TypeError(f"subprotocols must be a list of str, not of {subprotocol!r}")
+            raise TypeError(f"subprotocols must be str, not {subprotocol!r}")
     return list(value)
 
 
