@@ -12,13 +12,13 @@ event loop when there is something to do.
 from __future__ import annotations
 
 import asyncio
-import warnings
 import weakref
 from asyncio import get_running_loop
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 from . import _core
+from ._connection import ConnectionAttributes
 from ._options import (
     INBOX_LIMIT,
     MAX_SIZE,
@@ -29,12 +29,10 @@ from ._options import (
 )
 from .event_loops import wakeups_of
 from .exceptions import ConcurrencyError, ConnectionClosedOK
-from .protocol import State
 
 
 if TYPE_CHECKING:
     import os
-    import uuid
     from collections.abc import Generator, Sequence
     from ssl import SSLContext
     from types import TracebackType
@@ -47,7 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncWebSocket", "connect"]
 
 
-class AsyncWebSocket(_core.AsyncConnection):
+class AsyncWebSocket(ConnectionAttributes, _core.AsyncConnection):
     """An open connection, as `connect` returns it.
 
     Its methods are to be called in the event loop that it was opened in. While one task
@@ -69,7 +67,6 @@ class AsyncWebSocket(_core.AsyncConnection):
         "_waiter",
     )
 
-    _id: uuid.UUID
     _loop: asyncio.AbstractEventLoop
     _receive_timeout: float | None
     _receiving: bool
@@ -195,49 +192,6 @@ class AsyncWebSocket(_core.AsyncConnection):
         traceback: TracebackType | None,
     ) -> None:
         await self.close(1000 if exc_type is None else 1011)
-
-    @property
-    def id(self) -> uuid.UUID:
-        """A number that no other connection has."""
-        try:
-            return self._id
-        except AttributeError:
-            from uuid import uuid4
-
-            self._id = uuid4()
-            return self._id
-
-    @property
-    def state(self) -> State:
-        """The state of the connection: ``OPEN``, ``CLOSING`` or ``CLOSED``."""
-        return State(self.state_number)
-
-    @property
-    def close_code(self) -> int | None:
-        """The close code received, 1006 if none was; ``None`` until ``CLOSED``."""
-        frame = self.close_frame
-        return None if frame is None else frame[0]
-
-    @property
-    def close_reason(self) -> str | None:
-        """The close reason received; ``None`` until ``CLOSED``."""
-        frame = self.close_frame
-        return None if frame is None else frame[1]
-
-    def __repr__(self) -> str:
-        cls = type(self).__name__
-        return f"<{cls} {self.name} {self.target} {self.state.name}>"
-
-    def __reduce__(self) -> Any:
-        raise TypeError(
-            f"cannot pickle or copy {type(self).__name__}: it's a connection"
-        )
-
-    def __del__(self, _warn: Any = warnings.warn) -> None:
-        # One that is being closed ends by itself.
-        if not self.has_ended and self.state is State.OPEN:
-            _warn(f"unclosed connection {self!r}", ResourceWarning, source=self)
-            self.abandon()
 
     def _set_timer(self) -> None:
         if self._timer is not None:

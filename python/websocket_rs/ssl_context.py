@@ -19,7 +19,7 @@ import ssl
 import sys
 from typing import Literal
 
-from .tls import TlsArguments
+from ._tls_values import TlsArguments
 from .trust_anchors import trust_anchors
 
 

@@ -12,10 +12,10 @@ peer closes, and receives ahead.
 
 from __future__ import annotations
 
-import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from . import _core
+from ._connection import ConnectionAttributes
 from ._options import (
     INBOX_LIMIT,
     MAX_SIZE,
@@ -24,12 +24,10 @@ from ._options import (
     check_timeout,
     connect_options,
 )
-from .protocol import State
 
 
 if TYPE_CHECKING:
     import os
-    import uuid
     from collections.abc import Sequence
     from ssl import SSLContext
     from types import TracebackType
@@ -42,7 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["WebSocket", "connect"]
 
 
-class WebSocket(_core.SyncConnection):
+class WebSocket(ConnectionAttributes, _core.SyncConnection):
     """An open connection, as `connect` returns it.
 
     All methods may be called from any thread. While one thread is in `recv`, others may
@@ -55,36 +53,6 @@ class WebSocket(_core.SyncConnection):
 
     __slots__ = ("__weakref__", "_id")
 
-    _id: uuid.UUID
-
-    @property
-    def id(self) -> uuid.UUID:
-        """A number that no other connection has."""
-        try:
-            return self._id
-        except AttributeError:
-            from uuid import uuid4
-
-            self._id = uuid4()
-            return self._id
-
-    @property
-    def state(self) -> State:
-        """The state of the connection: ``OPEN``, ``CLOSING`` or ``CLOSED``."""
-        return State(self.state_number)
-
-    @property
-    def close_code(self) -> int | None:
-        """The close code received, 1006 if none was; ``None`` until ``CLOSED``."""
-        frame = self.close_frame
-        return None if frame is None else frame[0]
-
-    @property
-    def close_reason(self) -> str | None:
-        """The close reason received; ``None`` until ``CLOSED``."""
-        frame = self.close_frame
-        return None if frame is None else frame[1]
-
     def __enter__(self) -> Self:
         return self
 
@@ -95,21 +63,6 @@ class WebSocket(_core.SyncConnection):
         traceback: TracebackType | None,
     ) -> None:
         self.close(1000 if exc_type is None else 1011)
-
-    def __repr__(self) -> str:
-        cls = type(self).__name__
-        return f"<{cls} {self.name} {self.target} {self.state.name}>"
-
-    def __reduce__(self) -> Any:
-        raise TypeError(
-            f"cannot pickle or copy {type(self).__name__}: it's a connection"
-        )
-
-    def __del__(self, _warn: Any = warnings.warn) -> None:
-        # One that is being closed ends by itself.
-        if not self.has_ended and self.state is State.OPEN:
-            _warn(f"unclosed connection {self!r}", ResourceWarning, source=self)
-            self.abandon()
 
 
 def connect(

@@ -8,11 +8,11 @@ slow).
 
 from __future__ import annotations
 
-import base64
-import binascii
 import os
 import re
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+from ._tls_values import TlsArguments, certificates_in
 
 
 if TYPE_CHECKING:
@@ -22,36 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["TlsArguments", "interpret"]
 
 FilePath: TypeAlias = "str | os.PathLike[str]"
-
-
-class TlsArguments(NamedTuple):
-    """How the core is to set up TLS."""
-
-    #: What is checked of the server's certificate.
-    verify: Literal["full", "without-hostname", "off"] = "full"
-    #: The certificates (DER) to trust, and no others; None trusts the system's.
-    anchors: list[bytes] | None = None
-    #: The client's certificate chain (PEM).
-    certificate: bytes | None = None
-    #: The key of that certificate (PEM).
-    key: bytes | None = None
-    #: The oldest version of TLS to agree upon, "TLSv1.2" or "TLSv1.3"; None is the
-    #: oldest that the core speaks.
-    min_version: str | None = "TLSv1.2"
-    #: The newest version of TLS to agree upon; None is the newest that the core speaks.
-    max_version: str | None = None
-    #: The protocols to offer (ALPN).
-    alpn: list[str] = []  # noqa: RUF012 - never mutated, and replaced by every context
-
-    def __repr__(self) -> str:
-        """Return a representation without the key."""
-        return (
-            f"TlsArguments(verify={self.verify!r}, "
-            f"anchors={None if self.anchors is None else len(self.anchors)}, "
-            f"certificate={self.certificate is not None}, "
-            f"min_version={self.min_version!r}, max_version={self.max_version!r}, "
-            f"alpn={self.alpn!r})"
-        )
 
 
 def interpret(
@@ -137,21 +107,6 @@ def interpret(
     return arguments
 
 
-def certificates_in(pem: bytes) -> list[bytes]:
-    """Return the certificates (DER) of a PEM text, in their order.
-
-    Raises:
-        ValueError: If there is something between BEGIN and END that is not base64.
-    """
-    found = []
-    for body in _CERTIFICATE.findall(pem):
-        try:
-            found.append(base64.b64decode(b"".join(body.split()), validate=True))
-        except binascii.Error as error:
-            raise ValueError(f"a certificate is not valid PEM: {error}") from None
-    return found
-
-
 def _read(path: FilePath) -> bytes:
     # open() would take an int for a file descriptor, and close it.
     with open(os.fspath(path), "rb") as file:
@@ -172,7 +127,7 @@ def _read_identity(
     client_cert: FilePath, client_key: FilePath | None
 ) -> tuple[bytes, bytes]:
     certificate = _read(client_cert)
-    if not _CERTIFICATE.search(certificate):
+    if not certificates_in(certificate):
         raise ValueError(
             f"client_cert {os.fspath(client_cert)!r} holds no certificate (PEM)"
         )
@@ -192,10 +147,6 @@ def _read_identity(
     return certificate, key
 
 
-_CERTIFICATE = re.compile(
-    rb"-----BEGIN (?:X509 )?CERTIFICATE-----\s(.*?)-----END (?:X509 )?CERTIFICATE-----",
-    re.DOTALL,
-)
 _PRIVATE_KEY = re.compile(
     rb"-----BEGIN (?P<pkcs8>ENCRYPTED )?(?:RSA |EC |DSA )?PRIVATE KEY-----\s+"
     rb"(?P<traditional>Proc-Type: *4, *ENCRYPTED)?"

@@ -24,7 +24,7 @@ import re
 import ssl
 from typing import TYPE_CHECKING
 
-from .tls import certificates_in
+from ._tls_values import certificates_in
 
 
 if TYPE_CHECKING:
