@@ -92,6 +92,21 @@ class DuplexTLS:
         buffer[: len(data)] = data
         return len(data)
 
+    def end_with(self, data: bytes) -> None:
+        """Send the data and the end of TLS in one segment, and await the other end."""
+        with self._lock:
+            self._session.write(data)
+            with contextlib.suppress(ssl.SSLWantReadError):
+                self._session.unwrap()
+        self._flush()
+        while True:
+            try:
+                with self._lock:
+                    self._session.unwrap()
+                return
+            except ssl.SSLWantReadError:
+                self._feed()
+
     def settimeout(self, timeout: float | None) -> None:
         """Limit each wait for the network."""
         self._sock.settimeout(timeout)

@@ -293,6 +293,15 @@ async def test_iteration_raises_on_failure(raw_server):
         assert caught.value.code == 1011
 
 
+async def test_recv_without_inbox(echo):
+    """With an inbox limit of zero messages are received, in recv or before it."""
+    async with connect(echo.url, inbox_limit=0, **echo.options) as ws:
+        for texts in [["a"], ["b", "c" * 100_000, "d"]]:
+            for text in texts:
+                await ws.send(text)
+            assert [await ws.recv() for _ in texts] == texts
+
+
 @pytest.mark.parametrize("message", WRONG_MESSAGES, ids=repr)
 async def test_send_wrong_message(echo_server, message):
     """A message of a wrong type or with a lone surrogate sends nothing."""

@@ -157,6 +157,18 @@ def test_connect_bad_url_hides_credentials(untouched, connect):
 
 
 @CONNECTS
+@pytest.mark.parametrize("separator", ["/", "#", "?", "//", "/#?"])
+def test_connect_bad_url_hides_unquoted_credentials(untouched, connect, separator):
+    """A password that ends the authority, for want of quoting, is not repeated."""
+    credentials = f"ws://alice:hunter{separator}secret@"
+    with pytest.raises(InvalidURI) as caught:
+        connect(untouched.url.replace("ws://", credentials), **QUICK)
+    for text in [str(caught.value), repr(caught.value)]:
+        assert "hunter" not in text
+        assert "secret" not in text
+
+
+@CONNECTS
 def test_connect_tls_options_for_ws(untouched, connect, certificates):
     """TLS options for a ws URL are refused: nothing would be protected by them."""
     import ssl

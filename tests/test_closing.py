@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
@@ -141,6 +142,33 @@ def test_close_peer_goes_on_sending(raw_server):
     start = time.monotonic()
     ws.close()
     assert time.monotonic() - start < close_timeout + 300 * MS
+
+
+def test_close_unsent_messages_and_reset(raw_server):
+    """close returns at once when the peer resets what it never read."""
+
+    def script(peer: Peer) -> None:
+        peer.accept_handshake()
+        assert closing_began.wait(peer.timeout)
+        peer.reset()
+
+    def send_for_ever() -> None:
+        while True:
+            ws.send(b"x" * 200_000)
+
+    closing_began = threading.Event()
+    ws = connect(raw_server(script).url, close_timeout=5000 * MS, **QUICK)
+    receiving, sending = Background(ws.recv), Background(send_for_ever)
+    wait_until(lambda: asleep(receiving) and asleep(sending), "both are blocked")
+    closing = Background(ws.close)
+    wait_until(lambda: ws.state is State.CLOSING, "the closing handshake has begun")
+    start = time.monotonic()
+    closing_began.set()
+    closing.result()
+    assert closing.ended_at - start < 500 * MS
+    for call in [receiving, sending]:
+        with pytest.raises(ConnectionClosed):
+            call.result()
 
 
 def test_messages_before_close_are_readable(raw_server):
@@ -297,6 +325,9 @@ BROKEN = [
     ("too large", encode_frame(BINARY, b"x" * 2001), 1009),
     ("huge length", b"\x82\x7f\x7f" + b"\xff" * 7, 1009),
     ("negative length", b"\x82\x7f\xff" + b"\xff" * 7, 1002),
+    ("length in 2 bytes for 1", b"\x82\x7e\x00\x05hello", 1002),
+    ("length in 8 bytes for 1", b"\x81\x7f" + b"\x00" * 7 + b"\x05hello", 1002),
+    ("length in 8 bytes for 2", b"\x81\x7f" + b"\x00" * 6 + b"\x04\x00x", 1002),
     ("close with one byte", encode_frame(CLOSE, b"x"), 1002),
     ("close with code 999", encode_frame(CLOSE, b"\x03\xe7"), 1002),
     ("close with bad reason", encode_frame(CLOSE, b"\x03\xe8\xff"), 1007),

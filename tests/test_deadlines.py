@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import statistics
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -140,6 +142,47 @@ def test_recv_receive_timeout(raw_server):
     with connect(raw_server(silent).url, close_timeout=10 * MS, **options) as ws:
         assert elapsed(ws.recv) < 2 * LIMIT
         assert elapsed(lambda: next(iter(ws))) < 2 * LIMIT
+
+
+async def test_async_recv_after_late_message(raw_server):
+    """receive_timeout holds though the wake-up of an earlier message came late."""
+
+    def script(peer: Peer) -> None:
+        peer.accept_handshake()
+        assert asked.wait(peer.timeout)
+        peer.send_text("late")
+        sent.set()
+        peer.wait_eof()
+
+    async def receive_twice() -> float:
+        assert await ws.recv() == "late"
+        start = time.monotonic()
+        with pytest.raises(TimeoutError, match="waiting for a message"):
+            await asyncio.wait_for(ws.recv(), 20 * timeout)
+        return time.monotonic() - start
+
+    def let_message_arrive() -> None:
+        asked.set()
+        assert sent.wait(5000 * MS)
+        # If it arrives later still, the test holds as well but shows less.
+        time.sleep(timeout / 4)
+
+    asked, sent = threading.Event(), threading.Event()
+    timeout = 100 * MS
+    loop = asyncio.get_running_loop()
+    options = {"connect_timeout": 5000 * MS, "close_timeout": 100 * MS}
+    async with connect_async(
+        raw_server(script).url, receive_timeout=timeout, **options
+    ) as ws:
+        # Its timer is left behind, and is due while the loop is blocked below.
+        first = asyncio.create_task(ws.recv())
+        await asyncio.sleep(0)
+        loop.call_soon(let_message_arrive)
+        first.cancel()
+        second = asyncio.create_task(receive_twice())
+        loop.call_soon(time.sleep, timeout)
+        # Blocked for that long, the loop may look at its timers late.
+        assert timeout - MS < await second < 4 * timeout
 
 
 # Test connect.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import time
 from typing import Any
 
 import pytest
@@ -330,6 +331,21 @@ def test_endless_response(connect, raw_server, line):
 
     with pytest.raises(InvalidHandshake):
         connect(raw_server(script).url)
+
+
+def test_endless_chunk_extension(connect, raw_server):
+    """A refusal whose body does not begin ends in time, before it fills the memory."""
+
+    def script(peer: Peer) -> None:
+        peer.read_request()
+        chunked = b"HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n"
+        peer.send_bytes(chunked + b"1;")
+        peer.send_until_gone(b"a" * 65536, limit=100 << 20)
+
+    start = time.monotonic()
+    with pytest.raises(InvalidHandshake):
+        connect(raw_server(script).url, connect_timeout=2000 * MS)
+    assert time.monotonic() - start < 2200 * MS
 
 
 # Test that a failed connect has no consequences.

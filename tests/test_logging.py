@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+import time
 import traceback
 from typing import TYPE_CHECKING
 
 import pytest
 
-from raw_server import MS, Peer, encode_frame
+from raw_server import MS, PING, Peer, encode_frame
 from support import QUICK, wait_until
 from websocket_rs.async_client import connect as connect_async
 from websocket_rs.exceptions import InvalidStatus
+from websocket_rs.protocol import State
 from websocket_rs.sync_client import connect
 
 
@@ -275,6 +277,36 @@ def test_handler_that_uses_a_connection(echo_server, logger):
     logger.addHandler(Chatting(echo_server.url))
     logger.setLevel(FRAMES)
     round_trip(echo_server.url)
+
+
+class Counter(logging.Handler):
+    """Count the records and keep none."""
+
+    count = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Count a record."""
+        self.count += 1
+
+
+def test_calls_return_under_flood_of_records(raw_server, logger):
+    """A call returns although records keep coming faster than they are handled."""
+
+    def script(peer: Peer) -> None:
+        peer.accept_handshake()
+        peer.send_until_gone(encode_frame(PING) * 2000)
+
+    counter = Counter()
+    logger.addHandler(counter)
+    logger.setLevel(FRAMES)
+    start = time.monotonic()
+    ws = connect(raw_server(script).url, close_timeout=100 * MS, **QUICK)
+    # With more records than the queue holds, each call meets a full one.
+    for _ in range(3):
+        before = counter.count
+        wait_until(lambda: ws.state is State.OPEN and counter.count > before, "records")
+    ws.close()
+    assert time.monotonic() - start < 2500 * MS
 
 
 # Test what is never logged.

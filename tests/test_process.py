@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from raw_server import MS, Peer
+from raw_server import MS, PING, Peer, encode_frame
 from support import run_script
 from websocket_rs._core import EchoServer
 
@@ -423,3 +423,81 @@ def test_fork_async(echo_server):
     done = run_script(FORK_ASYNC, echo_server.url)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["42", "1000"], done.stderr
+
+
+FORK_DROPPED = """
+import gc, os, sys, warnings
+warnings.simplefilter("always")
+from websocket_rs.sync_client import connect
+ws = connect(sys.argv[1])
+child = os.fork()
+if child == 0:
+    del ws
+    gc.collect()
+    os._exit(42)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+ws.close()
+"""
+
+FORK_DROPPED_ASYNC = """
+import asyncio, gc, os, sys, warnings
+warnings.simplefilter("always")
+from websocket_rs.async_client import connect
+
+async def main():
+    ws = await connect(sys.argv[1])
+    child = os.fork()
+    if child == 0:
+        del ws
+        gc.collect()
+        os._exit(42)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    await ws.close()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    "source", [FORK_DROPPED, FORK_DROPPED_ASYNC], ids=["sync", "async"]
+)
+def test_fork_child_drops_connection(echo_server, source):
+    """A child that drops its parent's connection is not told to have closed it."""
+    done = run_script(source, echo_server.url)
+    assert (done.returncode, done.stdout.strip()) == (0, "42"), done.stderr
+    assert "unclosed" not in done.stderr
+
+
+FORK_LOGGING = """
+import logging, os, signal, sys
+logger = logging.getLogger("websocket_rs")
+logger.addHandler(logging.NullHandler())
+logger.propagate = False
+logger.setLevel(5)
+from websocket_rs.sync_client import connect
+ws = connect(sys.argv[1], close_timeout=0.1)
+hung = 0
+for _ in range(100):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(3)
+        try:
+            connect("ws://127.0.0.1:1")
+        except OSError:
+            os._exit(0)
+        os._exit(1)
+    hung += os.waitpid(child, 0)[1] != 0
+print(hung)
+os._exit(0)
+"""
+
+
+def test_fork_while_logging(raw_server):
+    """A child can log, whatever its parent's connection was logging at the fork."""
+
+    def script(peer: Peer) -> None:
+        peer.accept_handshake()
+        peer.send_until_gone(encode_frame(PING) * 2000)
+
+    done = run_script(FORK_LOGGING, raw_server(script).url)
+    assert (done.returncode, done.stdout.strip()) == (0, "0"), done.stderr
