@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 
-from websocket_rs import tls, trust_anchors
+from websocket_rs import trust_anchors
 from websocket_rs.tls import TlsArguments, interpret
 
 

@@ -46,8 +46,8 @@ class ConnectionAttributes:
         except AttributeError:
             from uuid import uuid4
 
-            # The slot is in the derived classes: two bases with fields of their own can't
-            # be combined.
+            # The slot is in the derived classes: two bases with fields can't be
+            # combined.
             self._id = uuid4()  # type: ignore[misc]
             return self._id
 
