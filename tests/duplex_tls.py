@@ -93,7 +93,10 @@ class DuplexTLS:
         return len(data)
 
     def end_with(self, data: bytes) -> None:
-        """Send the data and the end of TLS in one segment, and await the other end."""
+        """Send the data and the end of TLS in one segment, and await the client's end.
+
+        That may be the end of its TLS or, if it has nothing more to say, of its TCP.
+        """
         with self._lock:
             self._session.write(data)
             with contextlib.suppress(ssl.SSLWantReadError):
@@ -106,6 +109,8 @@ class DuplexTLS:
                 return
             except ssl.SSLWantReadError:
                 self._feed()
+            except ssl.SSLEOFError:
+                return
 
     def settimeout(self, timeout: float | None) -> None:
         """Limit each wait for the network."""
