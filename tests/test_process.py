@@ -171,7 +171,8 @@ def test_signal_handler_that_returns(echo_server):
     assert done.returncode == 0, done.stderr
     taken, seen = done.stdout.split()
     assert seen == "True"
-    assert 49 * MS < float(taken) < 150 * MS
+    # The script asks for 50 ms, whatever a millisecond of the tests is.
+    assert 0.049 < float(taken) < 150 * MS
 
 
 # Test exit.
