@@ -339,10 +339,6 @@ class AsyncConnection:
         """The close code and reason received, once the connection is closed."""
 
     @property
-    def closed_ok(self) -> bool:
-        """Whether the connection is closed, or being closed, in the normal way."""
-
-    @property
     def has_ended(self) -> bool:
         """Whether the thread and descriptors are free, or it was never open."""
 

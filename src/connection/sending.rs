@@ -43,11 +43,12 @@ impl Connection {
     pub fn send(&self, kind: Kind, payload: &[u8], wait: &Wait<'_>) -> Result<()> {
         self.check_process()?;
         log::trace!(target: LOG, id = self.control.id; "> {kind:?} [{} bytes]", payload.len());
-        if payload.len() > LARGE {
-            return self.send_large(kind, payload, wait);
-        }
-        let end = self.outbox.push(kind, payload).map_err(|_| self.closed())?;
-        let result = self.write_until(end, wait);
+        let result = if payload.len() > LARGE {
+            self.write_large(kind, payload, wait)
+        } else {
+            let end = self.outbox.push(kind, payload).map_err(|_| self.closed())?;
+            self.write_until(end, wait)
+        };
         self.write_what_was_left();
         result
     }
@@ -227,13 +228,7 @@ impl Connection {
         self.unfinished.store(false, Ordering::SeqCst);
     }
 
-    /// Sends a message that is too large to be copied as a whole, piece by piece.
-    fn send_large(&self, kind: Kind, payload: &[u8], wait: &Wait<'_>) -> Result<()> {
-        let result = self.write_large(kind, payload, wait);
-        self.write_what_was_left();
-        result
-    }
-
+    /// Writes a message that is too large to be copied as a whole, piece by piece.
     fn write_large(&self, kind: Kind, payload: &[u8], wait: &Wait<'_>) -> Result<()> {
         let mut writer = loop {
             let Some(mut writer) = self.writer.take(wait, Phase::Send)? else {

@@ -110,11 +110,6 @@ impl Decoder {
         Ok(count)
     }
 
-    /// Whether a message has been received in part.
-    pub fn is_mid_message(&self) -> bool {
-        self.message.is_some() || self.start < self.buffer.len()
-    }
-
     /// Decodes what has been read. Fails with the first violation, and for good.
     pub fn decode(&mut self, sink: &mut impl Sink) -> Result<(), Cause> {
         let result = self.decode_frames(sink);

@@ -311,14 +311,6 @@ impl AsyncConnection {
             .and_then(|connection| close_frame(connection))
     }
 
-    /// Whether the connection is closed, or being closed, in the normal way.
-    #[getter]
-    fn closed_ok(&self) -> bool {
-        self.connection
-            .get()
-            .is_some_and(|connection| connection.closure().is_ok())
-    }
-
     fn __traverse__(&self, visit: PyVisit<'_>) -> std::result::Result<(), PyTraverseError> {
         visit.call(&self.wakeups)
     }

@@ -116,6 +116,11 @@ pub(super) fn load(py: Python<'_>) -> PyResult<&Classes> {
     })
 }
 
+/// Whether an exception says that the connection was closed normally.
+pub(super) fn is_closed_ok(py: Python<'_>, error: &PyErr) -> bool {
+    load(py).is_ok_and(|classes| error.is_instance(py, classes.closed_ok.bind(py)))
+}
+
 fn closed<'py>(py: Python<'py>, closure: &Closure) -> PyResult<Bound<'py, PyAny>> {
     let classes = load(py)?;
     let frame = |frame: &Option<CloseFrame>| match frame {

@@ -211,9 +211,7 @@ impl SyncConnection {
         let py = slf.py();
         let this = slf.get();
         match this.recv(py, None, None) {
-            Err(error) if this.connection.closure().is_ok() && is_closed(py, &error) => {
-                Err(PyStopIteration::new_err(()))
-            }
+            Err(error) if exceptions::is_closed_ok(py, &error) => Err(PyStopIteration::new_err(())),
             other => other,
         }
     }
@@ -317,14 +315,6 @@ pub(super) fn close_frame(connection: &Connection) -> Option<(u16, String)> {
         Some(frame) => Some((frame.code, frame.reason)),
         None => Some((1006, String::new())),
     }
-}
-
-/// Whether an exception is `ConnectionClosedOK`.
-fn is_closed(py: Python<'_>, error: &PyErr) -> bool {
-    error
-        .get_type(py)
-        .name()
-        .is_ok_and(|name| name == "ConnectionClosedOK")
 }
 
 const BUSY: &str = "cannot call recv while another thread is already running recv";
