@@ -20,6 +20,8 @@ pub const ABNORMAL: u16 = 1006;
 pub const INVALID_DATA: u16 = 1007;
 /// A message was larger than the limit.
 pub const TOO_BIG: u16 = 1009;
+/// Something went wrong at this end, or the peer does not answer.
+pub const INTERNAL_ERROR: u16 = 1011;
 
 /// The life of a connection, as `websockets` numbers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,13 +53,24 @@ pub enum Cause {
     InvalidData(String),
     /// A message was larger than the limit, in bytes.
     TooBig {
-        /// The size that was announced.
-        size: u64,
+        /// The size of the frame; `None` if it is compressed.
+        size: Option<u64>,
         /// The limit.
         limit: usize,
         /// What had been received of the message before.
         current: usize,
     },
+    /// A message had more fragments than the limit.
+    TooManyFragments {
+        /// The limit.
+        limit: usize,
+    },
+    /// There is no memory for a message.
+    OutOfMemory,
+    /// No Pong has come in time.
+    KeepaliveTimeout,
+    /// A message could not be sent to its end; the text says why.
+    UnfinishedMessage(&'static str),
     /// The stream ended without a Close frame.
     Eof,
     /// A system call or TLS failed.
@@ -202,7 +215,11 @@ impl Cause {
         let (code, reason) = match self {
             Self::Protocol(reason) => (PROTOCOL_ERROR, reason.clone()),
             Self::InvalidData(reason) => (INVALID_DATA, reason.clone()),
-            Self::TooBig { .. } => (TOO_BIG, self.to_string()),
+            Self::TooBig { .. } | Self::OutOfMemory => (TOO_BIG, self.to_string()),
+            Self::TooManyFragments { .. } => (TOO_BIG, "too many fragments".to_owned()),
+            Self::KeepaliveTimeout | Self::UnfinishedMessage(_) => {
+                (INTERNAL_ERROR, self.to_string())
+            }
             Self::Eof | Self::Io(_) => return None,
         };
         Some(CloseFrame { code, reason })
@@ -265,16 +282,23 @@ impl fmt::Display for Cause {
             Self::TooBig {
                 size,
                 limit,
-                current: 0,
-            } => write!(f, "frame with {size} bytes exceeds limit of {limit} bytes"),
-            Self::TooBig {
-                size,
-                limit,
                 current,
-            } => write!(
-                f,
-                "frame with {size} bytes after reading {current} bytes exceeds limit of {limit} bytes"
-            ),
+            } => {
+                f.write_str("frame ")?;
+                if let Some(size) = size {
+                    write!(f, "with {size} bytes ")?;
+                }
+                if *current > 0 {
+                    write!(f, "after reading {current} bytes ")?;
+                }
+                write!(f, "exceeds limit of {limit} bytes")
+            }
+            Self::TooManyFragments { limit } => {
+                write!(f, "message exceeds limit of {limit} fragments")
+            }
+            Self::OutOfMemory => f.write_str("message doesn't fit into memory"),
+            Self::KeepaliveTimeout => f.write_str("keepalive ping timeout"),
+            Self::UnfinishedMessage(text) => f.write_str(text),
             Self::Eof => f.write_str("stream ended without a close frame"),
             Self::Io(error) => error.fmt(f),
         }

@@ -18,19 +18,46 @@ pub struct Header {
     pub opcode: OpCode,
     /// Whether it ends its message.
     pub fin: bool,
+    /// Whether its message is compressed (RFC 7692, section 6).
+    pub rsv1: bool,
     /// The size of the header itself, in bytes.
     pub size: usize,
     /// The size of the payload that follows, in bytes.
     pub payload_len: u64,
 }
 
+/// What the header of a client's frame says, but for length and mask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outgoing {
+    /// What the frame carries.
+    pub opcode: OpCode,
+    /// Whether it ends its message.
+    pub fin: bool,
+    /// Whether its message is compressed, in the first frame of it.
+    pub rsv1: bool,
+}
+
+impl Outgoing {
+    /// A frame that is not part of a series, and not compressed.
+    pub fn single(opcode: OpCode) -> Self {
+        Self {
+            opcode,
+            fin: true,
+            rsv1: false,
+        }
+    }
+}
+
 /// Reads the header at the start of `bytes`; `None` if it is not complete yet.
+///
+/// `has_extension` tells whether the first of the reserved bits means something, in the first
+/// frame of a message.
 ///
 /// What breaks the protocol is known from the header alone, so that no payload is waited for:
 /// reserved bits and opcodes, a masked frame (section 5.1), control frames that are fragmented
 /// or longer than 125 bytes (section 5.5), and lengths with the top bit set or with more bytes
 /// than they need (section 5.2).
-pub fn parse(bytes: &[u8]) -> Result<Option<Header>, Cause> {
+pub fn parse(bytes: &[u8], has_extension: bool) -> Result<Option<Header>, Cause> {
     // The codec reads from a cursor, and a short one would cost it an error for each byte.
     if bytes.len() < 2 {
         return Ok(None);
@@ -41,7 +68,8 @@ pub fn parse(bytes: &[u8]) -> Result<Option<Header>, Cause> {
         Ok(None) => return Ok(None),
         Err(error) => return Err(violation(error.to_string())),
     };
-    if header.rsv1 || header.rsv2 || header.rsv3 {
+    let starts_message = matches!(header.opcode, OpCode::Data(Data::Text | Data::Binary));
+    if header.rsv1 && !(has_extension && starts_message) || header.rsv2 || header.rsv3 {
         return Err(violation("reserved bits must be 0"));
     }
     if header.mask.is_some() {
@@ -66,22 +94,18 @@ pub fn parse(bytes: &[u8]) -> Result<Option<Header>, Cause> {
     Ok(Some(Header {
         opcode: header.opcode,
         fin: header.is_final,
+        rsv1: header.rsv1,
         size,
         payload_len,
     }))
 }
 
 /// Appends the header of a client's frame.
-pub fn encode_header(
-    opcode: OpCode,
-    fin: bool,
-    payload_len: usize,
-    mask: [u8; 4],
-    output: &mut Vec<u8>,
-) {
+pub fn encode_header(kind: Outgoing, payload_len: usize, mask: [u8; 4], output: &mut Vec<u8>) {
     let header = FrameHeader {
-        is_final: fin,
-        opcode,
+        is_final: kind.fin,
+        rsv1: kind.rsv1,
+        opcode: kind.opcode,
         mask: Some(mask),
         ..FrameHeader::default()
     };
@@ -91,9 +115,9 @@ pub fn encode_header(
 }
 
 /// Appends a whole frame, masked (section 5.3).
-pub fn encode(opcode: OpCode, payload: &[u8], mask: [u8; 4], output: &mut Vec<u8>) {
+pub fn encode(kind: Outgoing, payload: &[u8], mask: [u8; 4], output: &mut Vec<u8>) {
     output.reserve(MAX_HEADER + payload.len());
-    encode_header(opcode, true, payload.len(), mask, output);
+    encode_header(kind, payload.len(), mask, output);
     append_masked(payload, mask, output);
 }
 
@@ -142,7 +166,7 @@ mod tests {
         // The masked "Hello" of section 5.7.
         let mut output = Vec::new();
         encode(
-            OpCode::Data(Data::Text),
+            Outgoing::single(OpCode::Data(Data::Text)),
             b"Hello",
             [0x37, 0xfa, 0x21, 0x3d],
             &mut output,
@@ -175,10 +199,10 @@ mod tests {
             (&[0x82, 126, 1, 0], 4, 256),
             (&[0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0], 10, 65536),
         ] {
-            let header = parse(bytes).unwrap().unwrap();
+            let header = parse(bytes, false).unwrap().unwrap();
             assert_eq!((header.size, header.payload_len), (size, payload_len));
             for cut in 0..bytes.len() {
-                assert_eq!(parse(&bytes[..cut]).unwrap(), None, "cut at {cut}");
+                assert_eq!(parse(&bytes[..cut], false).unwrap(), None, "cut at {cut}");
             }
         }
     }
@@ -199,9 +223,21 @@ mod tests {
             &[0x82, 127, 0, 0, 0, 0, 0, 0, 0xff, 0xff],
         ] {
             assert!(
-                matches!(parse(bytes), Err(Cause::Protocol(_))),
+                matches!(parse(bytes, false), Err(Cause::Protocol(_))),
                 "{bytes:x?}"
             );
+        }
+    }
+
+    #[test]
+    fn extension_claims_the_first_reserved_bit_of_the_first_frame_only() {
+        for first in [0xc1, 0x41, 0xc2] {
+            let header = parse(&[first, 0], true).unwrap().unwrap();
+            assert!(header.rsv1);
+            assert!(parse(&[first, 0], false).is_err());
+        }
+        for first in [0xc0, 0x40, 0xc8, 0xc9, 0xca, 0xa1, 0x91, 0xe1] {
+            assert!(parse(&[first, 0], true).is_err(), "{first:x}");
         }
     }
 }

@@ -1,15 +1,17 @@
 //! Messages out of bytes: frames, fragments, control frames in between, UTF-8, limits.
 //!
-//! A [`Decoder`] takes what was read, in pieces of any size, and hands whole messages and
-//! control frames to a [`Sink`] in order. Where the next read should put its bytes is the
-//! decoder's choice, so that a large payload is read straight into its message. It knows no
-//! stream and no clock. Invariants: after the first violation, or a Close frame, nothing more
-//! comes out; a message is never larger than `max_size`; memory grows with the bytes received,
-//! never with a length that was only announced.
+//! A [`Decoder`] takes what was read, in pieces of any size, and hands data frames and control
+//! frames to a [`Sink`] in order: inflated, checked, and each as a whole. Where the next read
+//! should put its bytes is the decoder's choice, so that a large payload is read straight into
+//! its frame. It knows no stream and no clock. Invariants: after the first violation, or a Close
+//! frame, nothing more comes out; no message is larger than the [`Limits`] allow; memory grows
+//! with the bytes received, never with a length that was only announced.
 
 use super::{
     close::{Cause, CloseFrame},
+    deflate::{InflateError, Inflater},
     frame::{self, Control, Data, Header, OpCode},
+    utf8::{self, Validator},
 };
 
 /// What a message carries.
@@ -21,12 +23,26 @@ pub enum Kind {
     Binary,
 }
 
+/// What is accepted of a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The size of a message, in bytes, inflated.
+    pub message: usize,
+    /// The size of each of its frames, in bytes, inflated.
+    pub frame: usize,
+    /// How many frames a message may have.
+    pub fragments: usize,
+}
+
 /// Receives what a [`Decoder`] finds.
+///
+/// A message is one data frame or several, the last of which has `fin` set. The text of a message
+/// is valid UTF-8, though a frame may end inside of a character that the next one completes.
 pub trait Sink {
-    /// A whole message, to be copied out of the read buffer. Text is valid UTF-8.
-    fn message(&mut self, kind: Kind, payload: &[u8]);
-    /// A whole message that has a buffer of its own. Text is valid UTF-8.
-    fn large_message(&mut self, kind: Kind, payload: Vec<u8>);
+    /// A data frame whose payload is to be copied.
+    fn frame(&mut self, kind: Kind, fin: bool, payload: &[u8]);
+    /// A data frame whose payload has a buffer of its own.
+    fn large_frame(&mut self, kind: Kind, fin: bool, payload: Vec<u8>);
     /// A Ping, to be answered (RFC 6455, section 5.5.2).
     fn ping(&mut self, payload: &[u8]);
     /// A Pong.
@@ -41,38 +57,65 @@ pub struct Decoder {
     /// What was read and is not decoded yet begins at `start`.
     buffer: Vec<u8>,
     start: usize,
-    /// The data frame whose payload is being received into `message`.
+    /// How many reads in a row have filled little of the buffer.
+    small_reads: u32,
+    /// The data frame whose payload is being received.
     frame: Option<PartialFrame>,
-    /// The message whose fragments are being received.
+    /// The message whose frames are being received.
     message: Option<PartialMessage>,
-    max_size: usize,
+    limits: Limits,
+    /// There, if compression was agreed upon.
+    inflater: Option<Inflater>,
+    /// An empty buffer for the payload of the next small frame.
+    spare: Vec<u8>,
     finished: bool,
 }
 
 #[derive(Debug)]
 struct PartialFrame {
     fin: bool,
+    /// So many bytes of it are still to come over the wire.
     remaining: usize,
+    /// What has come of it, inflated.
+    payload: Vec<u8>,
+    /// So much of a text's payload has been checked.
+    validated: usize,
 }
 
 #[derive(Debug)]
 struct PartialMessage {
     kind: Kind,
-    payload: Vec<u8>,
-    /// So much of a text's payload is known to be valid UTF-8.
-    validated: usize,
+    compressed: bool,
+    /// The size of its frames that are complete, in bytes, inflated.
+    received: usize,
+    /// How many frames have begun.
+    fragments: usize,
+    text: Validator,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message: usize::MAX,
+            frame: usize::MAX,
+            fragments: MAX_FRAGMENTS,
+        }
+    }
 }
 
 impl Decoder {
-    /// A decoder for messages of at most `max_size` bytes, given the bytes that arrived with the
-    /// opening handshake.
-    pub fn new(max_size: usize, arrived: Vec<u8>) -> Self {
+    /// A decoder, given the bytes that arrived with the opening handshake, and an inflater if
+    /// compression was agreed upon.
+    pub fn new(limits: Limits, inflater: Option<Inflater>, arrived: Vec<u8>) -> Self {
         Self {
             buffer: arrived,
             start: 0,
+            small_reads: 0,
             frame: None,
             message: None,
-            max_size,
+            limits,
+            inflater,
+            spare: Vec::new(),
             finished: false,
         }
     }
@@ -80,7 +123,7 @@ impl Decoder {
     /// Reads once: `read` appends to the vector that it is given, into its spare capacity, and
     /// returns how many bytes that were.
     ///
-    /// The vector is the read buffer, or the message itself while a large payload is arriving.
+    /// The vector is the read buffer, or the frame itself while a large payload is arriving.
     pub fn fill<E>(
         &mut self,
         read: impl FnOnce(&mut Vec<u8>) -> Result<usize, E>,
@@ -88,11 +131,14 @@ impl Decoder {
         if self.start == self.buffer.len() {
             self.buffer.clear();
             self.start = 0;
-            if let (Some(frame), Some(message)) = (&mut self.frame, &mut self.message)
+            if let (Some(frame), Some(message)) = (&mut self.frame, &self.message)
                 && frame.remaining >= DIRECT_READ
+                && !message.compressed
+                && frame.has_space()
             {
-                return message.fill(frame, &mut self.buffer, read);
+                return frame.fill(&mut self.buffer, read);
             }
+            self.shrink();
         } else if self.start > self.buffer.capacity() / 2 {
             self.buffer.drain(..self.start);
             self.start = 0;
@@ -107,7 +153,20 @@ impl Decoder {
             let larger = (self.buffer.capacity() * 2).min(BUFFER_MAX);
             self.buffer.reserve_exact(larger - self.buffer.len());
         }
+        if count > space / 8 {
+            self.small_reads = 0;
+        } else {
+            self.small_reads += 1;
+        }
         Ok(count)
+    }
+
+    /// Gives most of the empty read buffer back when the peer no longer sends in bulk.
+    fn shrink(&mut self) {
+        if self.small_reads >= SMALL_READS && self.buffer.capacity() > BUFFER_MIN {
+            self.buffer = Vec::new();
+            self.small_reads = 0;
+        }
     }
 
     /// Decodes what has been read. Fails with the first violation, and for good.
@@ -121,6 +180,8 @@ impl Decoder {
             self.start = 0;
             self.message = None;
             self.frame = None;
+            self.inflater = None;
+            self.spare = Vec::new();
         }
         result
     }
@@ -128,15 +189,14 @@ impl Decoder {
     fn decode_frames(&mut self, sink: &mut impl Sink) -> Result<(), Cause> {
         while !self.finished {
             if let Some(frame) = self.frame.take() {
-                match self.continue_frame(frame, sink)? {
-                    Some(unfinished) => {
-                        self.frame = Some(unfinished);
-                        return Ok(());
-                    }
-                    None => continue,
+                self.frame = self.continue_frame(frame, sink)?;
+                if self.frame.is_some() {
+                    return Ok(());
                 }
+                continue;
             }
-            let Some(header) = frame::parse(&self.buffer[self.start..])? else {
+            let Some(header) = frame::parse(&self.buffer[self.start..], self.inflater.is_some())?
+            else {
                 return Ok(());
             };
             let payload_start = self.start + header.size;
@@ -144,26 +204,18 @@ impl Decoder {
                 OpCode::Data(data) => {
                     let len = self.check_data(data, &header)?;
                     let arrived = self.buffer.len() - payload_start;
-                    if header.fin && self.message.is_none() && arrived >= len {
+                    if header.fin && !header.rsv1 && self.message.is_none() && arrived >= len {
                         // The common case: a whole message in the buffer is passed on from there.
                         let payload = &self.buffer[payload_start..payload_start + len];
                         let kind = kind_of(data);
                         if kind == Kind::Text {
-                            std::str::from_utf8(payload).map_err(|error| invalid_text(&error))?;
+                            utf8::validate(payload)?;
                         }
-                        sink.message(kind, payload);
+                        sink.frame(kind, true, payload);
                         self.start = payload_start + len;
                     } else {
                         self.start = payload_start;
-                        self.message.get_or_insert_with(|| PartialMessage {
-                            kind: kind_of(data),
-                            payload: Vec::new(),
-                            validated: 0,
-                        });
-                        self.frame = Some(PartialFrame {
-                            fin: header.fin,
-                            remaining: len,
-                        });
+                        self.begin_frame(data, &header, len)?;
                     }
                 }
                 OpCode::Control(control) => {
@@ -189,6 +241,52 @@ impl Decoder {
         Ok(())
     }
 
+    /// Checks a data frame against the message in progress (section 5.4) and the limits. Returns
+    /// the length of its payload on the wire.
+    fn check_data(&self, data: Data, header: &Header) -> Result<usize, Cause> {
+        let (current, compressed) = match (&self.message, data) {
+            (None, Data::Continue) => return Err(violation("unexpected continuation frame")),
+            (None, _) => (0, header.rsv1),
+            (Some(message), Data::Continue) => (message.received, message.compressed),
+            (Some(_), _) => return Err(violation("expected a continuation frame")),
+        };
+        let mut limit = self.limits.for_frame(current);
+        if compressed {
+            // Compression makes what cannot be compressed a little larger (zlib's own bound).
+            limit = limit
+                .saturating_add(limit / 8)
+                .saturating_add(COMPRESSED_EXTRA);
+        }
+        match usize::try_from(header.payload_len) {
+            Ok(len) if len <= limit => Ok(len),
+            _ => Err(self.limits.exceeded(Some(header.payload_len), current)),
+        }
+    }
+
+    /// Notes that the payload of a data frame is to be received.
+    fn begin_frame(&mut self, data: Data, header: &Header, len: usize) -> Result<(), Cause> {
+        let message = self.message.get_or_insert_with(|| PartialMessage {
+            kind: kind_of(data),
+            compressed: header.rsv1,
+            received: 0,
+            fragments: 0,
+            text: Validator::default(),
+        });
+        message.fragments += 1;
+        if message.fragments > self.limits.fragments {
+            return Err(Cause::TooManyFragments {
+                limit: self.limits.fragments,
+            });
+        }
+        self.frame = Some(PartialFrame {
+            fin: header.fin,
+            remaining: len,
+            payload: std::mem::take(&mut self.spare),
+            validated: 0,
+        });
+        Ok(())
+    }
+
     /// Takes what has arrived of a data frame's payload. Returns the frame if more is to come.
     fn continue_frame(
         &mut self,
@@ -200,80 +298,121 @@ impl Decoder {
         };
         let buffered = &self.buffer[self.start..];
         let take = buffered.len().min(frame.remaining);
-        message.payload.extend_from_slice(&buffered[..take]);
+        let piece = &buffered[..take];
         self.start += take;
         frame.remaining -= take;
-        message.validate(frame.fin && frame.remaining == 0)?;
-        if frame.remaining > 0 {
+        let is_whole = frame.remaining == 0;
+        let inflated = match &mut self.inflater {
+            Some(inflater) if message.compressed => {
+                frame.inflate(inflater, piece, self.limits.for_frame(message.received))
+            }
+            _ => frame.append(piece),
+        };
+        if message.kind == Kind::Text {
+            // A bad byte comes first even where what follows it in the same read is worse.
+            let good = frame
+                .payload
+                .len()
+                .min(self.limits.for_frame(message.received));
+            message.text.push(&frame.payload[frame.validated..good])?;
+            frame.validated = good;
+        }
+        inflated.map_err(|error| match error {
+            InflateError::TooBig => self.limits.exceeded(None, message.received),
+            InflateError::Corrupt(text) => violation(&format!("decompression failed: {text}")),
+            InflateError::OutOfMemory => Cause::OutOfMemory,
+        })?;
+        if !is_whole {
             return Ok(Some(frame));
         }
-        if frame.fin
-            && let Some(message) = self.message.take()
-        {
-            sink.large_message(message.kind, message.payload);
+        message.received += frame.payload.len();
+        let (kind, fin) = (message.kind, frame.fin);
+        if fin {
+            message.text.finish()?;
+            self.message = None;
+        }
+        if frame.payload.len() > SPARE {
+            sink.large_frame(kind, fin, frame.payload);
+        } else {
+            sink.frame(kind, fin, &frame.payload);
+            if frame.payload.capacity() <= 2 * SPARE {
+                frame.payload.clear();
+                self.spare = frame.payload;
+            }
         }
         Ok(None)
     }
+}
 
-    /// Checks a data frame against the message in progress (section 5.4) and the limit.
-    fn check_data(&self, data: Data, header: &Header) -> Result<usize, Cause> {
-        let current = match (&self.message, data) {
-            (None, Data::Continue) => return Err(violation("unexpected continuation frame")),
-            (None, _) => 0,
-            (Some(message), Data::Continue) => message.payload.len(),
-            (Some(_), _) => return Err(violation("expected a continuation frame")),
-        };
-        match usize::try_from(header.payload_len) {
-            Ok(len) if len <= self.max_size.saturating_sub(current) => Ok(len),
-            _ => Err(Cause::TooBig {
-                size: header.payload_len,
-                limit: self.max_size,
-                current,
-            }),
+impl Limits {
+    /// How large a frame may be, of whose message so much has been received.
+    fn for_frame(&self, current: usize) -> usize {
+        self.frame.min(self.message.saturating_sub(current))
+    }
+
+    /// The cause of the failure where a frame of this size is too large.
+    fn exceeded(&self, size: Option<u64>, current: usize) -> Cause {
+        let is_frame = self.frame < self.message.saturating_sub(current);
+        Cause::TooBig {
+            size,
+            limit: if is_frame { self.frame } else { self.message },
+            current,
         }
     }
 }
 
-impl PartialMessage {
-    /// Reads a frame's payload straight into the message.
+impl PartialFrame {
+    /// Appends a part of the payload.
+    fn append(&mut self, piece: &[u8]) -> Result<(), InflateError> {
+        self.payload
+            .try_reserve(piece.len())
+            .map_err(|_| InflateError::OutOfMemory)?;
+        self.payload.extend_from_slice(piece);
+        Ok(())
+    }
+
+    /// Appends what a part of the payload inflates to; in all at most `limit` bytes.
+    fn inflate(
+        &mut self,
+        inflater: &mut Inflater,
+        piece: &[u8],
+        limit: usize,
+    ) -> Result<(), InflateError> {
+        let payload = &mut self.payload;
+        inflater.inflate(piece, payload, limit - payload.len())?;
+        if self.fin && self.remaining == 0 {
+            inflater.finish(payload, limit - payload.len())?;
+        }
+        Ok(())
+    }
+
+    /// Makes sure that there is space to read into. Returns whether there is.
+    fn has_space(&mut self) -> bool {
+        let len = self.payload.len();
+        // As much again as has arrived, so that an announced length by itself costs little.
+        self.payload.capacity() > len
+            || self
+                .payload
+                .try_reserve_exact(len.max(DIRECT_STEP).min(self.remaining))
+                .is_ok()
+    }
+
+    /// Reads the payload straight into the frame.
     ///
-    /// What was read beyond the end of the frame belongs to the frames after it, so it moves to
-    /// `buffer`, which is empty.
+    /// What was read beyond its end belongs to the frames after it, so it moves to `buffer`,
+    /// which is empty.
     fn fill<E>(
         &mut self,
-        frame: &mut PartialFrame,
         buffer: &mut Vec<u8>,
         read: impl FnOnce(&mut Vec<u8>) -> Result<usize, E>,
     ) -> Result<usize, E> {
         let before = self.payload.len();
-        if self.payload.capacity() == before {
-            // As much again as has arrived, so that an announced length by itself costs little.
-            let growth = before.max(DIRECT_STEP);
-            self.payload.reserve_exact(growth.min(frame.remaining));
-        }
         let count = read(&mut self.payload)?;
-        let own = count.min(frame.remaining);
+        let own = count.min(self.remaining);
         buffer.extend_from_slice(&self.payload[before + own..]);
         self.payload.truncate(before + own);
-        frame.remaining -= own;
+        self.remaining -= own;
         Ok(count)
-    }
-
-    /// Validates the text that has arrived since the last time; fails at the first bad byte.
-    ///
-    /// A character may be cut by the edge of a read or of a fragment, but not by the end.
-    fn validate(&mut self, complete: bool) -> Result<(), Cause> {
-        if self.kind == Kind::Binary {
-            return Ok(());
-        }
-        match std::str::from_utf8(&self.payload[self.validated..]) {
-            Ok(_) => self.validated = self.payload.len(),
-            Err(error) if error.error_len().is_none() && !complete => {
-                self.validated += error.valid_up_to();
-            }
-            Err(error) => return Err(invalid_text(&error)),
-        }
-        Ok(())
     }
 }
 
@@ -288,198 +427,22 @@ fn violation(text: &str) -> Cause {
     Cause::Protocol(text.to_owned())
 }
 
-fn invalid_text(error: &std::str::Utf8Error) -> Cause {
-    Cause::InvalidData(format!("text message: {error}"))
-}
-
 /// The read buffer of a connection that carries small messages.
 const BUFFER_MIN: usize = 8 * 1024;
 /// The read buffer of a connection that is sent to in bulk.
 const BUFFER_MAX: usize = 128 * 1024;
-/// From this many missing bytes on, a payload is read straight into its message.
+/// After so many reads that fill little of it, a large read buffer is given back.
+const SMALL_READS: u32 = 16;
+/// From this many missing bytes on, a payload is read straight into its frame.
 const DIRECT_READ: usize = 16 * 1024;
-/// The first step of such a message's buffer. Pages of it that are not written cost nothing.
+/// The first step of such a frame's buffer. Pages of it that are not written cost nothing.
 const DIRECT_STEP: usize = 1024 * 1024;
+/// Up to this size, copying a payload is cheaper than a buffer for each.
+const SPARE: usize = 16 * 1024;
+/// By so many bytes, beside an eighth, a payload may be larger compressed than it was.
+const COMPRESSED_EXTRA: usize = 1024;
+/// So many fragments a message may have. Each costs a few bytes even if it is empty.
+pub const MAX_FRAGMENTS: usize = 1 << 17;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::convert::Infallible;
-
-    /// Everything that a decoder found, in order.
-    #[derive(Debug, Default, PartialEq)]
-    struct Found(Vec<String>);
-
-    impl Sink for Found {
-        fn message(&mut self, kind: Kind, payload: &[u8]) {
-            self.large_message(kind, payload.to_vec());
-        }
-        fn large_message(&mut self, kind: Kind, payload: Vec<u8>) {
-            let sum: u64 = payload.iter().map(|&byte| u64::from(byte)).sum();
-            self.0
-                .push(format!("{kind:?} {} bytes, sum {sum}", payload.len()));
-        }
-        fn ping(&mut self, payload: &[u8]) {
-            self.0.push(format!("ping {payload:?}"));
-        }
-        fn pong(&mut self, payload: &[u8]) {
-            self.0.push(format!("pong {payload:?}"));
-        }
-        fn close(&mut self, frame: CloseFrame) {
-            self.0.push(format!("close {frame}"));
-        }
-    }
-
-    /// A server's frame.
-    fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-        let mut bytes = vec![first];
-        match payload.len() {
-            len @ 0..126 => bytes.push(u8::try_from(len).unwrap()),
-            len @ 126..65536 => {
-                bytes.push(126);
-                bytes.extend(u16::try_from(len).unwrap().to_be_bytes());
-            }
-            len => {
-                bytes.push(127);
-                bytes.extend((len as u64).to_be_bytes());
-            }
-        }
-        bytes.extend_from_slice(payload);
-        bytes
-    }
-
-    /// Decodes `bytes`, read in pieces of at most `piece` bytes.
-    fn decode(bytes: &[u8], piece: usize, max_size: usize) -> (Found, Result<(), Cause>) {
-        let mut decoder = Decoder::new(max_size, Vec::new());
-        let mut found = Found::default();
-        let mut rest = bytes;
-        let mut result = Ok(());
-        while !rest.is_empty() && result.is_ok() {
-            let filled: Result<usize, Infallible> = decoder.fill(|space| {
-                let count = rest.len().min(piece).min(space.capacity() - space.len());
-                assert!(count > 0, "there must be space");
-                space.extend_from_slice(&rest[..count]);
-                rest = &rest[count..];
-                Ok(count)
-            });
-            assert!(filled.is_ok());
-            result = decoder.decode(&mut found);
-        }
-        (found, result)
-    }
-
-    fn conversation() -> Vec<u8> {
-        [
-            frame(0x81, "grüße".as_bytes()),
-            frame(0x01, &"grüße".as_bytes()[..3]),
-            frame(0x89, b"now"),
-            frame(0x00, b""),
-            frame(0x80, &"grüße".as_bytes()[3..]),
-            frame(0x82, &vec![7; 200_000]),
-            frame(0x82, b""),
-            frame(0x8a, b"pong"),
-            frame(0x02, &vec![1; 70_000]),
-            frame(0x80, &vec![2; 70_000]),
-            frame(0x88, &[3, 232, b'o', b'k']),
-            frame(0x81, b"after the close"),
-        ]
-        .concat()
-    }
-
-    #[test]
-    fn any_segmentation_gives_the_same_result() {
-        let bytes = conversation();
-        let (whole, result) = decode(&bytes, usize::MAX, usize::MAX);
-        assert!(result.is_ok());
-        assert_eq!(whole.0.len(), 8);
-        assert_eq!(whole.0.last().unwrap(), "close 1000 \"ok\"");
-        for piece in [1, 2, 3, 5, 13, 127, 1000, 8191, 65_537] {
-            assert_eq!(
-                decode(&bytes, piece, usize::MAX).0,
-                whole,
-                "pieces of {piece}"
-            );
-        }
-    }
-
-    #[test]
-    fn size_limit_counts_the_whole_message_and_is_refused_from_the_header() {
-        let exact = frame(0x82, &[0; 100]);
-        assert!(decode(&exact, 1, 100).1.is_ok());
-        let (found, result) = decode(&exact[..2], 1, 99);
-        assert!(matches!(
-            result,
-            Err(Cause::TooBig {
-                size: 100,
-                limit: 99,
-                current: 0
-            })
-        ));
-        assert!(found.0.is_empty());
-        let parts = [frame(0x02, &[0; 60]), frame(0x80, &[0; 40])].concat();
-        assert!(decode(&parts, 7, 100).1.is_ok());
-        assert!(matches!(
-            decode(&parts, 7, 99).1,
-            Err(Cause::TooBig {
-                size: 40,
-                limit: 99,
-                current: 60
-            })
-        ));
-    }
-
-    #[test]
-    fn announced_length_allocates_nothing() {
-        let mut decoder = Decoder::new(usize::MAX, Vec::new());
-        let header = [0x82, 127, 0, 0, 1, 0, 0, 0, 0, 0];
-        for _ in 0..3 {
-            let filled: Result<usize, Infallible> = decoder.fill(|space| {
-                let count = header.len().min(space.capacity() - space.len());
-                space.extend_from_slice(&header[..count]);
-                Ok(count)
-            });
-            assert!(filled.is_ok());
-            assert!(decoder.decode(&mut Found::default()).is_ok());
-        }
-        assert!(decoder.message.unwrap().payload.capacity() <= DIRECT_STEP + BUFFER_MAX);
-    }
-
-    #[test]
-    fn fragments_out_of_order_are_violations() {
-        for bytes in [
-            frame(0x80, b"no start"),
-            [frame(0x01, b"start"), frame(0x81, b"another")].concat(),
-        ] {
-            assert!(matches!(decode(&bytes, 4, 100).1, Err(Cause::Protocol(_))));
-        }
-    }
-
-    #[test]
-    fn bad_text_fails_at_its_first_byte_and_at_a_cut_end() {
-        let (_, result) = decode(&frame(0x01, b"abc\xff"), 1, 100);
-        assert!(matches!(result, Err(Cause::InvalidData(_))));
-        let cut = [frame(0x01, b"ab\xc3"), frame(0x80, b"")].concat();
-        assert!(matches!(
-            decode(&cut, 100, 100).1,
-            Err(Cause::InvalidData(_))
-        ));
-        assert!(matches!(
-            decode(&frame(0x81, b"\xed\xa0\x80"), 100, 100).1,
-            Err(Cause::InvalidData(_))
-        ));
-    }
-
-    #[test]
-    fn nothing_comes_after_a_failure() {
-        let mut decoder = Decoder::new(100, frame(0xc1, b"reserved"));
-        let mut found = Found::default();
-        assert!(decoder.decode(&mut found).is_err());
-        let filled: Result<usize, Infallible> = decoder.fill(|space| {
-            space.extend_from_slice(&frame(0x81, b"fine"));
-            Ok(6)
-        });
-        assert!(filled.is_ok());
-        assert!(decoder.decode(&mut found).is_ok());
-        assert!(found.0.is_empty());
-    }
-}
+mod tests;

@@ -1,13 +1,18 @@
-//! What to say and what to make of what is said: RFC 6455 without any I/O.
+//! What to say and what to make of what is said: RFC 6455 and RFC 7692 without any I/O.
 //!
 //! Decisions do no I/O. Nothing here knows sockets, threads, time or Python; bytes come in as
 //! slices, bytes go out into vectors, and every rule is testable on a byte string.
 
 pub mod close;
+pub mod deflate;
+pub mod extension;
 pub mod frame;
 pub mod handshake;
+pub mod keepalive;
 pub mod message;
+pub mod ping;
 pub mod uri;
+pub mod utf8;
 
 use std::fmt;
 

@@ -1,0 +1,223 @@
+//! What the server answers, out of bytes.
+
+use super::HandshakeError;
+
+/// What the server answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    /// The HTTP status, such as 101 or 403.
+    pub status: u16,
+    /// The text after it.
+    pub reason: String,
+    /// Names and values in the order received; values are read as ISO-8859-1.
+    pub headers: Vec<(String, String)>,
+    /// The body, of a response that refuses.
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// Reads the status line and headers at the start of `bytes`, and how long they are; `None`
+    /// if they are not complete yet. Interim responses (100, 103, ...) are skipped.
+    pub fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, HandshakeError> {
+        let mut offset = 0;
+        for _ in 0..=MAX_INTERIM {
+            let Some((response, len)) = Self::parse_one(&bytes[offset..])? else {
+                return if bytes.len() > MAX_HEAD {
+                    let text = format!("response headers are larger than {MAX_HEAD} bytes");
+                    Err(HandshakeError::Security(text))
+                } else {
+                    Ok(None)
+                };
+            };
+            offset += len;
+            if !(100..200).contains(&response.status) || response.status == 101 {
+                return Ok(Some((response, offset)));
+            }
+        }
+        Err(HandshakeError::Security(format!(
+            "more than {MAX_INTERIM} interim responses"
+        )))
+    }
+
+    fn parse_one(bytes: &[u8]) -> Result<Option<(Self, usize)>, HandshakeError> {
+        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+        let mut parsed = httparse::Response::new(&mut headers);
+        let len = match parsed.parse(bytes) {
+            Ok(httparse::Status::Complete(len)) => len,
+            Ok(httparse::Status::Partial) => return Ok(None),
+            Err(httparse::Error::TooManyHeaders) => {
+                let text = format!("response has more than {MAX_HEADERS} headers");
+                return Err(HandshakeError::Security(text));
+            }
+            Err(error) => return Err(HandshakeError::Message(error.to_string())),
+        };
+        let status = parsed.code.unwrap_or_default();
+        if parsed.version == Some(0) && status == 101 {
+            let text = "unsupported HTTP version: HTTP/1.0".to_owned();
+            return Err(HandshakeError::Message(text));
+        }
+        let latin1 = |bytes: &[u8]| bytes.iter().map(|&byte| char::from(byte)).collect();
+        let response = Self {
+            status,
+            reason: parsed.reason.unwrap_or_default().to_owned(),
+            headers: parsed
+                .headers
+                .iter()
+                .map(|header| (header.name.to_owned(), latin1(header.value)))
+                .collect(),
+            body: Vec::new(),
+        };
+        Ok(Some((response, len)))
+    }
+
+    /// All the values of a header, in order, without surrounding white space.
+    pub fn header_values(&self, name: &str) -> Vec<&str> {
+        self.headers
+            .iter()
+            .filter(|(given, _)| given.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.trim())
+            .collect()
+    }
+
+    /// Takes the body out of what follows the headers; `None` if more of it is to come.
+    ///
+    /// It ends after `Content-Length` bytes, with the last chunk, or at the end of the stream;
+    /// `is_end` says that nothing more will come. Never more than [`MAX_BODY`] bytes are kept.
+    pub fn body(&self, following: &[u8], is_end: bool) -> Option<Vec<u8>> {
+        if matches!(self.status, 204 | 304) {
+            return Some(Vec::new());
+        }
+        // A chunked body can be larger on the wire than it is, but not without end.
+        let is_end = is_end || following.len() > 2 * MAX_BODY;
+        let coding = self.header_values("Transfer-Encoding");
+        if coding
+            .iter()
+            .any(|coding| coding.eq_ignore_ascii_case("chunked"))
+        {
+            return decode_chunks(following, is_end);
+        }
+        let len = self.header_values("Content-Length");
+        let len = len.first().and_then(|len| len.parse::<usize>().ok());
+        let wanted = len.unwrap_or(MAX_BODY).min(MAX_BODY);
+        if following.len() >= wanted {
+            Some(following[..wanted].to_vec())
+        } else {
+            is_end.then(|| following.to_vec())
+        }
+    }
+}
+
+/// The data of a chunked body (RFC 9112, section 7.1); `None` if more is to come.
+fn decode_chunks(mut bytes: &[u8], is_end: bool) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let (start, len) = match httparse::parse_chunk_size(bytes) {
+            Ok(httparse::Status::Complete((_, 0))) => return Some(body),
+            Ok(httparse::Status::Complete((start, len))) => {
+                (start, usize::try_from(len).unwrap_or(usize::MAX))
+            }
+            Ok(httparse::Status::Partial) if !is_end => return None,
+            // What has come of a broken body may still tell something.
+            Ok(httparse::Status::Partial) | Err(_) => return Some(body),
+        };
+        let data = &bytes[start..];
+        let take = data.len().min(len).min(MAX_BODY - body.len());
+        body.extend_from_slice(&data[..take]);
+        // Each chunk is followed by a line break.
+        match data.get(len.saturating_add(2)..) {
+            Some(rest) if body.len() < MAX_BODY => bytes = rest,
+            None if !is_end && body.len() < MAX_BODY => return None,
+            _ => return Some(body),
+        }
+    }
+}
+
+/// The largest status line and headers accepted, in bytes.
+pub const MAX_HEAD: usize = 64 * 1024;
+/// The most of a refusal's body that is kept, in bytes.
+pub const MAX_BODY: usize = 1024 * 1024;
+const MAX_HEADERS: usize = 128;
+const MAX_INTERIM: usize = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn response_is_found_when_complete_and_what_follows_is_left() {
+        let bytes = b"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\n\r\n\x81\x00";
+        for cut in 0..bytes.len() - 2 {
+            assert_eq!(
+                Response::parse(&bytes[..cut]).unwrap(),
+                None,
+                "cut at {cut}"
+            );
+        }
+        let (response, len) = Response::parse(bytes).unwrap().unwrap();
+        assert_eq!((response.status, len), (101, bytes.len() - 2));
+        assert_eq!(response.header_values("upgrade"), ["websocket"]);
+    }
+
+    #[test]
+    fn interim_responses_are_skipped_but_not_for_ever() {
+        let interim = b"HTTP/1.1 103 Early Hints\r\n\r\n";
+        let mut bytes = interim.repeat(3);
+        bytes.extend_from_slice(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno");
+        let (response, len) = Response::parse(&bytes).unwrap().unwrap();
+        assert_eq!(response.status, 403);
+        assert_eq!(response.body(&bytes[len..], false), Some(b"no".to_vec()));
+        assert!(matches!(
+            Response::parse(&interim.repeat(20)),
+            Err(HandshakeError::Security(_))
+        ));
+    }
+
+    #[test]
+    fn body_ends_by_length_by_chunks_or_with_the_stream() {
+        let parse = |head: &str| {
+            let bytes = format!("HTTP/1.1 403 No\r\n{head}\r\n");
+            Response::parse(bytes.as_bytes()).unwrap().unwrap().0
+        };
+        let sized = parse("Content-Length: 3\r\n");
+        assert_eq!(sized.body(b"ab", false), None);
+        assert_eq!(sized.body(b"abcd", false), Some(b"abc".to_vec()));
+        let chunked = parse("Transfer-Encoding: chunked\r\n");
+        let bytes = b"3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n";
+        assert_eq!(chunked.body(bytes, false), Some(b"abcde".to_vec()));
+        for cut in 0..bytes.len() - 4 {
+            assert_eq!(chunked.body(&bytes[..cut], false), None, "cut at {cut}");
+            assert!(chunked.body(&bytes[..cut], true).is_some(), "cut at {cut}");
+        }
+        let endless = parse("");
+        assert_eq!(endless.body(b"abc", false), None);
+        assert_eq!(endless.body(b"abc", true), Some(b"abc".to_vec()));
+    }
+
+    #[test]
+    fn junk_old_versions_and_floods_are_refused() {
+        for junk in [
+            &b"SSH-2.0-OpenSSH\r\n"[..],
+            b"<html>",
+            b"HTTP/1.0 101 X\r\n\r\n",
+        ] {
+            assert!(matches!(
+                Response::parse(junk),
+                Err(HandshakeError::Message(_))
+            ));
+        }
+        let (refusal, _) = Response::parse(b"HTTP/1.0 403 No\r\n\r\n")
+            .unwrap()
+            .unwrap();
+        assert_eq!(refusal.status, 403);
+        let many = format!("HTTP/1.1 101 X\r\n{}\r\n", "A: b\r\n".repeat(200));
+        assert!(matches!(
+            Response::parse(many.as_bytes()),
+            Err(HandshakeError::Security(_))
+        ));
+        let endless = [b"HTTP/1.1 101 X\r\nA: ".as_slice(), &vec![b'x'; MAX_HEAD]].concat();
+        assert!(matches!(
+            Response::parse(&endless),
+            Err(HandshakeError::Security(_))
+        ));
+    }
+}
