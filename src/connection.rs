@@ -9,6 +9,7 @@
 //! sent; whoever changes the state of the connection wakes its thread, which does what remains.
 
 mod closing;
+mod pinging;
 mod receiving;
 mod sending;
 #[cfg(test)]
@@ -17,10 +18,12 @@ mod tests;
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use self::{closing::End, receiving::Reader, sending::Writer};
+pub use self::{pinging::Waiter, sending::Sent};
+
+use self::{closing::End, pinging::WaitingPings, receiving::Reader, sending::Writer};
 use crate::{
     attendance::Attendance,
     control::Control,
@@ -33,6 +36,9 @@ use crate::{
     process,
     protocol::{
         close::{Cause, Closing, Closure, State},
+        deflate::{Deflater, Inflater},
+        handshake::request::Agreed,
+        keepalive::Keepalive,
         message::Decoder,
     },
     turn::Turn,
@@ -43,8 +49,8 @@ use crate::{
 pub struct Connection {
     /// The thread that serves this connection.
     pub control: Arc<Control>,
-    /// The subprotocol agreed upon.
-    pub subprotocol: Option<String>,
+    /// What the opening handshake has agreed upon.
+    pub agreed: Agreed,
     /// The addresses of this end and of the peer.
     pub addresses: (Option<SocketAddr>, Option<SocketAddr>),
     /// Messages received and not yet taken.
@@ -57,6 +63,10 @@ pub struct Connection {
     writer: Turn<Writer>,
     outbox: Outbox,
     write_limit: usize,
+    /// Guards the pings that wait for their Pong.
+    pings: Mutex<WaitingPings>,
+    ping_interval: Option<Duration>,
+    ping_timeout: Option<Duration>,
     /// Guards the state of the closing handshake.
     closing: Mutex<Closing>,
     /// The program has closed the connection and receives no more, though the peer has not
@@ -95,21 +105,30 @@ impl Connection {
         observer: Box<dyn Observer>,
     ) -> Result<(Self, Arc<Stream>)> {
         let stream = Arc::new(established.stream);
+        let agreed = established.agreed;
+        let inflater = agreed.compression.as_ref().map(Inflater::new);
+        let deflater = agreed.compression.as_ref().map(Deflater::new);
+        let outbox =
+            Outbox::new(deflater).map_err(|error| Error::io("make masking keys", error))?;
         let connection = Self {
             control,
-            subprotocol: established.subprotocol,
+            agreed,
             addresses: stream.addresses(),
-            inbox: Inbox::new(options.inbox_limit),
+            inbox: Inbox::new(options.marks),
             attendance: Attendance::default(),
             close_timeout: options.close_timeout,
             reader: Turn::new(Reader {
                 stream: Arc::clone(&stream),
-                decoder: Decoder::new(options.max_size, established.arrived),
+                decoder: Decoder::new(options.limits, inflater, established.arrived),
                 ciphertext: Vec::new(),
+                discards: false,
             }),
             writer: Turn::new(Writer::new(Arc::clone(&stream))),
-            outbox: Outbox::new().map_err(|error| Error::io("make masking keys", error))?,
+            outbox,
             write_limit: options.write_limit,
+            pings: Mutex::default(),
+            ping_interval: options.ping_interval,
+            ping_timeout: options.ping_timeout,
             closing: Mutex::default(),
             receiving_is_over: AtomicBool::new(false),
             in_burst: AtomicBool::new(false),
@@ -133,6 +152,12 @@ impl Connection {
         } else {
             Err(Error::Forked)
         }
+    }
+
+    /// The keepalive of this connection, beginning now, if it has one.
+    pub fn keepalive(&self) -> Option<Keepalive> {
+        let interval = self.ping_interval?;
+        Some(Keepalive::new(interval, self.ping_timeout, Instant::now()))
     }
 
     /// Where the connection stands.

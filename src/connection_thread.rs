@@ -8,9 +8,11 @@
 //! 4. It reads for asyncio always; for the sync side only while nobody is inside a call that
 //!    reads, and after a grace period, so that a request-response loop never meets it. Either
 //!    way it stops reading while the inbox is full.
-//! 5. Once a Close frame has passed, it sees the closing handshake through, within its timeout.
-//! 6. It alone ends the connection and frees what it holds, and that is the last thing it does.
-//! 7. No signal is delivered to it, so that they reach the program's threads.
+//! 5. It keeps the connection alive: it wakes up for each Ping of keepalive, and for its Pong if
+//!    that does not come in time.
+//! 6. Once a Close frame has passed, it sees the closing handshake through, within its timeout.
+//! 7. It alone ends the connection and frees what it holds, and that is the last thing it does.
+//! 8. No signal is delivered to it, so that they reach the program's threads.
 
 use std::{
     os::fd::AsFd,
@@ -25,7 +27,10 @@ use rustix::event::{PollFd, PollFlags, poll};
 use crate::{
     connection::Connection,
     net::{stream::Stream, wait::timespec, wake::Wake},
-    protocol::close::{CloseFrame, GOING_AWAY, State},
+    protocol::{
+        close::{CloseFrame, GOING_AWAY, State},
+        keepalive::Keepalive,
+    },
 };
 
 /// Whether the connection thread always reads, or only stands in.
@@ -49,6 +54,8 @@ pub fn serve(connection: &Connection, stream: Arc<Stream>, role: Role) {
         wake: &wake,
         role,
         visits_seen: connection.attendance.visits(),
+        keepalive: connection.keepalive(),
+        last_ping: 0,
         closing_since: None,
     };
     // A panic is a bug of ours, and must leave nobody waiting.
@@ -70,6 +77,9 @@ struct Service<'a> {
     role: Role,
     /// The number of visits of readers when the grace period began.
     visits_seen: u32,
+    keepalive: Option<Keepalive>,
+    /// The number of the last Ping of keepalive, or 0.
+    last_ping: u64,
     /// When the closing handshake was first seen under way.
     closing_since: Option<Instant>,
 }
@@ -110,7 +120,12 @@ impl Service<'_> {
                 return self.say_goodbye();
             }
             let duty = match connection.state() {
-                State::Open => self.duty(),
+                State::Open => {
+                    let Some(duty) = self.open_duty() else {
+                        continue;
+                    };
+                    duty
+                }
                 State::Closing => {
                     let since = *self.closing_since.get_or_insert_with(Instant::now);
                     match self.closing_duty(since) {
@@ -126,6 +141,18 @@ impl Service<'_> {
         }
     }
 
+    /// What to do while messages flow; `None` if they no longer do.
+    fn open_duty(&mut self) -> Option<Duty> {
+        let Some(keepalive) = &mut self.keepalive else {
+            return Some(self.duty());
+        };
+        let until = self.connection.keep_alive(keepalive, &mut self.last_ping)?;
+        let left = until.saturating_duration_since(Instant::now());
+        let mut duty = self.duty();
+        duty.timeout = Some(duty.timeout.map_or(left, |timeout| timeout.min(left)));
+        Some(duty)
+    }
+
     /// Who reads while messages flow.
     fn duty(&mut self) -> Duty {
         if self.connection.inbox.pauses() {
@@ -135,7 +162,8 @@ impl Service<'_> {
             return Duty::READ;
         }
         let attendance = &self.connection.attendance;
-        if attendance.is_called_for() && !attendance.is_attended() {
+        let is_called_for = attendance.is_called_for() || self.connection.awaits_pong();
+        if is_called_for && !attendance.is_attended() {
             return Duty::READ;
         }
         let visits = attendance.visits();

@@ -88,6 +88,8 @@ pub enum Phase {
     OpeningHandshake,
     /// Waiting for a message.
     Receive,
+    /// Waiting for the Pong that answers a Ping.
+    Pong,
     /// Writing a message.
     Send,
     /// The closing handshake.
@@ -124,6 +126,7 @@ impl fmt::Display for Phase {
             Self::TlsHandshake => "the TLS handshake",
             Self::OpeningHandshake => "the opening handshake",
             Self::Receive => "waiting for a message",
+            Self::Pong => "waiting for a pong",
             Self::Send => "sending a message",
             Self::Close => "the closing handshake",
         })

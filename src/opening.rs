@@ -10,7 +10,11 @@ use crate::{
         stream::{Patience, Stream, persist},
     },
     options::ConnectOptions,
-    protocol::handshake::{HandshakeError, MAX_HEAD, Request, Response},
+    protocol::handshake::{
+        HandshakeError,
+        request::{Agreed, Request},
+        response::{MAX_HEAD, Response},
+    },
 };
 
 /// A stream on which the opening handshake has succeeded.
@@ -18,8 +22,8 @@ use crate::{
 pub struct Established {
     /// The stream.
     pub stream: Stream,
-    /// The subprotocol agreed upon.
-    pub subprotocol: Option<String>,
+    /// What the opening handshake has agreed upon.
+    pub agreed: Agreed,
     /// What came after the response: the first frames.
     pub arrived: Vec<u8>,
 }
@@ -71,7 +75,7 @@ pub fn open(options: &ConnectOptions, id: u64, wait: &Wait<'_>) -> Result<Establ
         response.reason,
         names(&response.headers)
     );
-    let subprotocol = request.accept(&response).map_err(handshake)?;
+    let agreed = request.accept(&response).map_err(handshake)?;
     let arrived = exchange.received;
     log::debug!(
         target: CLIENT, id;
@@ -80,7 +84,7 @@ pub fn open(options: &ConnectOptions, id: u64, wait: &Wait<'_>) -> Result<Establ
     );
     Ok(Established {
         stream,
-        subprotocol,
+        agreed,
         arrived,
     })
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::{
     error::{Error, Result},
+    inbox::Marks,
     net::tls::TlsOptions,
-    protocol::{handshake::RequestOptions, uri::Uri},
+    protocol::{handshake::request::RequestOptions, message::Limits, uri::Uri},
 };
 
 /// Everything that opening and running a connection depends on.
@@ -23,10 +24,15 @@ pub struct ConnectOptions {
     pub connect_timeout: Option<Duration>,
     /// For the closing handshake and the end of TCP together. `None` is no limit.
     pub close_timeout: Option<Duration>,
-    /// The largest message accepted, in bytes.
-    pub max_size: usize,
-    /// So many bytes of received messages may wait to be taken before reading stops.
-    pub inbox_limit: usize,
+    /// How often to send a Ping, and how long to wait for the Pong; `None` is not at all, and for
+    /// ever.
+    pub ping_interval: Option<Duration>,
+    /// See `ping_interval`.
+    pub ping_timeout: Option<Duration>,
+    /// The sizes that are accepted.
+    pub limits: Limits,
+    /// How many received messages may wait to be taken before reading stops.
+    pub marks: Marks,
     /// So many bytes of frames may wait to be written before senders wait.
     pub write_limit: usize,
 }
@@ -41,8 +47,16 @@ impl ConnectOptions {
             server_hostname: None,
             connect_timeout: Some(Duration::from_secs(30)),
             close_timeout: Some(Duration::from_secs(10)),
-            max_size: MAX_SIZE,
-            inbox_limit: INBOX_LIMIT,
+            ping_interval: None,
+            ping_timeout: Some(Duration::from_secs(20)),
+            limits: Limits {
+                message: MAX_SIZE,
+                ..Limits::default()
+            },
+            marks: Marks {
+                bytes: INBOX_LIMIT,
+                frames: None,
+            },
             write_limit: WRITE_LIMIT,
         })
     }

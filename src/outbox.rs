@@ -3,7 +3,9 @@
 //! Frames are encoded and masked into one buffer, in the order in which they were accepted; the
 //! holder of the writing half takes the whole buffer and leaves an empty one. So a thread that
 //! sends never waits for one that writes, and what piles up meanwhile goes out in one write.
-//! Invariant: nothing is accepted after a Close frame (RFC 6455, section 5.5.1).
+//! Invariants: nothing is accepted after a Close frame (RFC 6455, section 5.5.1); while a message
+//! is sent in fragments, no other message is accepted (section 5.4); messages are compressed in
+//! the order in which they are accepted.
 
 use std::sync::{
     Mutex, MutexGuard, PoisonError,
@@ -14,7 +16,8 @@ use rand::{Rng, SeedableRng, rngs::StdRng, rngs::SysRng};
 
 use crate::protocol::{
     close::CloseFrame,
-    frame::{self, Control, Data, OpCode},
+    deflate::Deflater,
+    frame::{self, Control, Data, OpCode, Outgoing},
     message::Kind,
 };
 
@@ -23,6 +26,9 @@ use crate::protocol::{
 pub struct Outbox {
     /// Held for encoding a frame, or for taking them all.
     queue: Mutex<Queue>,
+    /// Held from compressing a message until it is accepted. Taken before `queue`, so that a
+    /// Pong need not wait for the compression of a message.
+    compressor: Option<Mutex<Compressor>>,
     /// Bytes accepted since the beginning.
     accepted: AtomicU64,
     /// Bytes written since the beginning.
@@ -35,25 +41,61 @@ struct Queue {
     bytes: Vec<u8>,
     /// A Pong that waits for room; a newer one replaces it (section 5.5.3).
     pong: Option<Vec<u8>>,
+    /// A message is being sent in fragments.
+    fragmented: bool,
     finished: bool,
     masks: StdRng,
 }
 
-/// The outbox accepts nothing any more: the connection is closing.
+#[derive(Debug)]
+struct Compressor {
+    deflater: Deflater,
+    /// Whether the message that is being sent in fragments is compressed.
+    in_message: bool,
+    output: Vec<u8>,
+}
+
+/// Which part of a message a frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Finished;
+pub enum Part {
+    /// All of it.
+    Whole,
+    /// The first of several.
+    First,
+    /// Neither the first nor the last.
+    Next,
+    /// The last of several.
+    Last,
+}
+
+/// Why the outbox does not accept a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// It accepts nothing any more: the connection is closing.
+    Finished,
+    /// Another message is being sent in fragments.
+    Fragmented,
+}
 
 impl Outbox {
     /// An empty outbox. Fails if the system has no randomness for the masking keys.
-    pub fn new() -> std::io::Result<Self> {
+    pub fn new(deflater: Option<Deflater>) -> std::io::Result<Self> {
         // From the system for each connection, so that a forked process shares nothing.
         let masks = StdRng::try_from_rng(&mut SysRng).map_err(std::io::Error::other)?;
         Ok(Self {
             queue: Mutex::new(Queue {
                 bytes: Vec::new(),
                 pong: None,
+                fragmented: false,
                 finished: false,
                 masks,
+            }),
+            compressor: deflater.map(|deflater| {
+                Mutex::new(Compressor {
+                    deflater,
+                    in_message: false,
+                    output: Vec::new(),
+                })
             }),
             accepted: AtomicU64::new(0),
             written: AtomicU64::new(0),
@@ -61,9 +103,42 @@ impl Outbox {
         })
     }
 
-    /// Accepts a message. Returns the position of its end, to compare with [`Self::written`].
-    pub fn push(&self, kind: Kind, payload: &[u8]) -> Result<u64, Finished> {
-        self.lock().push(&self.accepted, opcode(kind), payload)
+    /// Whether messages are compressed, which takes time.
+    pub fn compresses(&self) -> bool {
+        self.compressor.is_some()
+    }
+
+    /// Accepts a message or a part of one. Returns the position of its end, to compare with
+    /// [`Self::written`].
+    pub fn push(&self, kind: Kind, part: Part, payload: &[u8]) -> Result<u64, Refusal> {
+        let mut frame = part.frame(kind);
+        let Some(compressor) = &self.compressor else {
+            return self.lock().push_data(&self.accepted, frame, part, payload);
+        };
+        let mut compressor = compressor.lock().unwrap_or_else(PoisonError::into_inner);
+        // What is refused must not have been compressed: the server would not see it.
+        self.lock().check(part)?;
+        let is_compressed = compressor.compress(part, payload);
+        frame.rsv1 = is_compressed && matches!(part, Part::Whole | Part::First);
+        let payload = if is_compressed {
+            &compressor.output
+        } else {
+            payload
+        };
+        let result = self.lock().push_data(&self.accepted, frame, part, payload);
+        compressor.clear();
+        result
+    }
+
+    /// Whether a message is being sent in fragments.
+    pub fn is_fragmented(&self) -> bool {
+        self.lock().fragmented
+    }
+
+    /// Accepts a Ping, or a Pong that answers none.
+    pub fn push_control(&self, control: Control, payload: &[u8]) -> Result<u64, Refusal> {
+        let frame = Outgoing::single(OpCode::Control(control));
+        self.lock().push(&self.accepted, frame, payload)
     }
 
     /// Accepts the answer to a Ping. Under a flood of them by a peer that does not read, only
@@ -74,7 +149,7 @@ impl Outbox {
             queue.pong = Some(payload.to_vec());
         } else {
             // A connection that is closing answers no more pings.
-            let _ = queue.push(&self.accepted, OpCode::Control(Control::Pong), payload);
+            let _ = queue.push(&self.accepted, PONG, payload);
         }
     }
 
@@ -82,7 +157,7 @@ impl Outbox {
     pub fn push_close(&self, frame: &CloseFrame) {
         let mut queue = self.lock();
         queue.pong = None;
-        let close = OpCode::Control(Control::Close);
+        let close = Outgoing::single(OpCode::Control(Control::Close));
         // A second Close frame is not sent.
         let _ = queue.push(&self.accepted, close, &frame.payload());
         queue.finished = true;
@@ -115,13 +190,11 @@ impl Outbox {
         kind: Kind,
         payload_len: usize,
         output: &mut Vec<u8>,
-    ) -> Result<[u8; 4], Finished> {
+    ) -> Result<[u8; 4], Refusal> {
         let mut queue = self.lock();
-        if queue.finished {
-            return Err(Finished);
-        }
+        queue.check(Part::Whole)?;
         let mask = queue.mask();
-        frame::encode_header(opcode(kind), true, payload_len, mask, output);
+        frame::encode_header(Part::Whole.frame(kind), payload_len, mask, output);
         Ok(mask)
     }
 
@@ -129,7 +202,7 @@ impl Outbox {
     pub fn take(&self, bytes: &mut Vec<u8>) {
         let mut queue = self.lock();
         if let Some(pong) = queue.pong.take() {
-            let _ = queue.push(&self.accepted, OpCode::Control(Control::Pong), &pong);
+            let _ = queue.push(&self.accepted, PONG, &pong);
         }
         std::mem::swap(&mut queue.bytes, bytes);
     }
@@ -166,18 +239,41 @@ impl Outbox {
 }
 
 impl Queue {
+    /// Whether a part of a message can be accepted now.
+    fn check(&self, part: Part) -> Result<(), Refusal> {
+        if self.finished {
+            Err(Refusal::Finished)
+        } else if self.fragmented && matches!(part, Part::Whole | Part::First) {
+            Err(Refusal::Fragmented)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn push_data(
+        &mut self,
+        accepted: &AtomicU64,
+        frame: Outgoing,
+        part: Part,
+        payload: &[u8],
+    ) -> Result<u64, Refusal> {
+        self.check(part)?;
+        self.fragmented = matches!(part, Part::First | Part::Next);
+        self.push(accepted, frame, payload)
+    }
+
     fn push(
         &mut self,
         accepted: &AtomicU64,
-        opcode: OpCode,
+        frame: Outgoing,
         payload: &[u8],
-    ) -> Result<u64, Finished> {
+    ) -> Result<u64, Refusal> {
         if self.finished {
-            return Err(Finished);
+            return Err(Refusal::Finished);
         }
         let before = self.bytes.len();
         let mask = self.mask();
-        frame::encode(opcode, payload, mask, &mut self.bytes);
+        frame::encode(frame, payload, mask, &mut self.bytes);
         let added = (self.bytes.len() - before) as u64;
         Ok(accepted.fetch_add(added, Ordering::SeqCst) + added)
     }
@@ -188,25 +284,67 @@ impl Queue {
     }
 }
 
-fn opcode(kind: Kind) -> OpCode {
-    OpCode::Data(match kind {
-        Kind::Text => Data::Text,
-        Kind::Binary => Data::Binary,
-    })
+impl Compressor {
+    /// Compresses a part of a message into `output`. Returns whether that is what to send.
+    fn compress(&mut self, part: Part, payload: &[u8]) -> bool {
+        let output = &mut self.output;
+        match part {
+            Part::Whole => {
+                return self.deflater.suits(payload) && self.deflater.deflate(payload, output);
+            }
+            Part::First => self.in_message = self.deflater.suits(payload),
+            Part::Next | Part::Last => {}
+        }
+        if self.in_message {
+            let fin = part == Part::Last;
+            self.deflater.deflate_fragment(payload, fin, output);
+        }
+        self.in_message
+    }
+
+    /// Makes room for the next output. A large message must not be paid for until the end.
+    fn clear(&mut self) {
+        self.output.clear();
+        if self.output.capacity() > KEPT {
+            self.output = Vec::new();
+        }
+    }
 }
 
+impl Part {
+    fn frame(self, kind: Kind) -> Outgoing {
+        Outgoing {
+            opcode: OpCode::Data(match (self, kind) {
+                (Self::Next | Self::Last, _) => Data::Continue,
+                (_, Kind::Text) => Data::Text,
+                (_, Kind::Binary) => Data::Binary,
+            }),
+            fin: matches!(self, Self::Whole | Self::Last),
+            rsv1: false,
+        }
+    }
+}
+
+const PONG: Outgoing = Outgoing {
+    opcode: OpCode::Control(Control::Pong),
+    fin: true,
+    rsv1: false,
+};
 /// Above so many bytes that wait, pongs replace each other.
 const PONGS: usize = 4096;
+/// The largest buffer that is kept for compressing.
+const KEPT: usize = 256 * 1024;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::extension::Offer;
 
     #[test]
     fn frames_are_taken_in_order_and_counted() {
-        let outbox = Outbox::new().unwrap();
-        let first = outbox.push(Kind::Text, b"one").unwrap();
-        let second = outbox.push(Kind::Binary, b"two").unwrap();
+        let outbox = Outbox::new(None).unwrap();
+        let first = outbox.push(Kind::Text, Part::Whole, b"one").unwrap();
+        let second = outbox.push(Kind::Binary, Part::Whole, b"two").unwrap();
         let mut bytes = Vec::new();
         outbox.take(&mut bytes);
         assert_eq!(bytes.len() as u64, second);
@@ -221,12 +359,15 @@ mod tests {
 
     #[test]
     fn nothing_is_accepted_after_the_close_frame() {
-        let outbox = Outbox::new().unwrap();
+        let outbox = Outbox::new(None).unwrap();
         let frame = CloseFrame::new(1000, "").unwrap();
         outbox.push_close(&frame);
         outbox.push_close(&frame);
         outbox.push_pong(b"late");
-        assert_eq!(outbox.push(Kind::Text, b"late"), Err(Finished));
+        assert_eq!(
+            outbox.push(Kind::Text, Part::Whole, b"late"),
+            Err(Refusal::Finished)
+        );
         let mut bytes = Vec::new();
         outbox.take(&mut bytes);
         assert_eq!((bytes[0], bytes.len()), (0x88, 8));
@@ -234,7 +375,7 @@ mod tests {
 
     #[test]
     fn flood_of_pings_keeps_the_latest_pong_only() {
-        let outbox = Outbox::new().unwrap();
+        let outbox = Outbox::new(None).unwrap();
         for i in 0..100_000_u32 {
             outbox.push_pong(&i.to_be_bytes());
         }
@@ -247,14 +388,58 @@ mod tests {
 
     #[test]
     fn masking_keys_are_fresh_for_each_frame() {
-        let outbox = Outbox::new().unwrap();
+        let outbox = Outbox::new(None).unwrap();
         let mut keys = std::collections::HashSet::new();
         for _ in 0..100 {
             let mut bytes = Vec::new();
-            outbox.push(Kind::Binary, b"").unwrap();
+            outbox.push(Kind::Binary, Part::Whole, b"").unwrap();
             outbox.take(&mut bytes);
             keys.insert(bytes[2..6].to_vec());
         }
         assert!(keys.len() > 95);
+    }
+
+    #[test]
+    fn fragments_are_not_interrupted_but_by_control_frames() {
+        let outbox = Outbox::new(None).unwrap();
+        let push = |part, payload| outbox.push(Kind::Text, part, payload);
+        push(Part::First, b"a").unwrap();
+        assert!(outbox.is_fragmented());
+        assert_eq!(push(Part::Whole, b"x"), Err(Refusal::Fragmented));
+        assert_eq!(push(Part::First, b"x"), Err(Refusal::Fragmented));
+        outbox.push_pong(b"");
+        push(Part::Next, b"b").unwrap();
+        push(Part::Last, b"").unwrap();
+        push(Part::Whole, b"c").unwrap();
+        let mut bytes = Vec::new();
+        outbox.take(&mut bytes);
+        let firsts = [0, 7, 13, 20, 26].map(|at| bytes[at]);
+        assert_eq!(firsts, [0x01, 0x8a, 0x00, 0x80, 0x81]);
+    }
+
+    #[test]
+    fn compressed_messages_are_marked_and_small_ones_are_sent_as_they_are() {
+        let deflater = Deflater::new(
+            &Offer::default()
+                .accept(&["permessage-deflate"])
+                .unwrap()
+                .unwrap(),
+        );
+        let outbox = Outbox::new(Some(deflater)).unwrap();
+        let text = b"to be or not to be, to be or not to be, to be or not to be, to be";
+        for (part, payload, first, smaller) in [
+            (Part::Whole, &text[..], 0xc1, true),
+            (Part::Whole, b"small", 0x81, false),
+            (Part::First, text, 0x41, true),
+            (Part::Last, b"", 0x80, false),
+            (Part::First, b"small", 0x01, false),
+            (Part::Last, text, 0x80, false),
+        ] {
+            outbox.push(Kind::Text, part, payload).unwrap();
+            let mut bytes = Vec::new();
+            outbox.take(&mut bytes);
+            assert_eq!(bytes[0], first, "{part:?} {payload:?}");
+            assert_eq!(bytes.len() - 6 < payload.len(), smaller, "{part:?}");
+        }
     }
 }

@@ -12,7 +12,7 @@ use crate::{
         wait::{Wait, wait_ready},
         wake::Wake,
     },
-    protocol::close::{ABNORMAL, CloseFrame},
+    protocol::close::{ABNORMAL, Cause, CloseFrame},
 };
 
 /// The end of a connection.
@@ -24,7 +24,12 @@ pub(super) struct End {
 
 impl Connection {
     /// Starts the closing handshake, unless it is under way. Does not wait.
+    ///
+    /// Inside of a message that is being sent in fragments, it fails the connection.
     pub fn begin_close(&self, frame: CloseFrame) {
+        if self.outbox.is_fragmented() {
+            return self.give_message_up("close during fragmented message");
+        }
         let Some(frame) = self.closing().begin(frame) else {
             return;
         };
@@ -33,6 +38,12 @@ impl Connection {
         self.outbox.push_close(&frame);
         self.write_now();
         self.control.wake();
+    }
+
+    /// Fails the connection because a message that has begun can't be sent to its end.
+    pub fn give_message_up(&self, why: &'static str) {
+        self.fail(Cause::UnfinishedMessage(why));
+        self.write_now();
     }
 
     /// Waits in the calling thread until the connection has ended and its resources are free.
@@ -89,6 +100,7 @@ impl Connection {
             wake.set();
         }
         drop(end);
+        self.give_pings_up();
         self.observer.arrived();
         self.observer.drained();
         self.observer.ended();

@@ -10,9 +10,9 @@ use crate::{
     inbox::Batch,
     net::stream::{Halt, Patience, Stream},
     net::wait::Wait,
-    outbox::Outbox,
     protocol::{
         close::{Cause, CloseFrame, State},
+        frame::Control,
         message::{Decoder, Kind, Sink},
     },
 };
@@ -23,6 +23,8 @@ pub(super) struct Reader {
     pub(super) stream: Arc<Stream>,
     pub(super) decoder: Decoder,
     pub(super) ciphertext: Vec<u8>,
+    /// Messages are dropped from now on: the program has closed the connection and takes none.
+    pub(super) discards: bool,
 }
 
 /// What came of reading once.
@@ -122,6 +124,7 @@ impl Connection {
             stream,
             decoder,
             ciphertext,
+            ..
         } = reader;
         let speak = || self.write_for_tls();
         match decoder.fill(|space| stream.read(space, ciphertext, patience, &speak)) {
@@ -146,13 +149,12 @@ impl Connection {
     pub(super) fn decode(&self, reader: &mut Reader) {
         let mut close = None;
         // A program that has closed the connection takes little interest in further messages.
-        let discards = self.state() != State::Open && self.inbox.pauses();
+        reader.discards = reader.discards || self.state() != State::Open && self.inbox.pauses();
         let (result, any) = self.inbox.deliver(|batch| {
             reader.decoder.decode(&mut Delivery {
-                id: self.control.id,
+                connection: self,
                 batch,
-                discards,
-                outbox: &self.outbox,
+                discards: reader.discards,
                 close: &mut close,
             })
         });
@@ -176,7 +178,7 @@ impl Connection {
     }
 
     /// Fails the connection: the peer broke the protocol (RFC 6455, section 7.1.7).
-    fn fail(&self, cause: Cause) {
+    pub(super) fn fail(&self, cause: Cause) {
         log::debug!(target: LOG, id = self.control.id; "failing the connection: {cause}");
         let frame = self.closing().fail(cause);
         match frame {
@@ -203,41 +205,47 @@ impl Connection {
 
 /// Takes what the decoder finds to where it belongs.
 struct Delivery<'a> {
-    /// The number of the connection, for the log.
-    id: u64,
+    connection: &'a Connection,
     batch: &'a mut Batch,
     /// Messages are dropped.
     discards: bool,
-    outbox: &'a Outbox,
     close: &'a mut Option<CloseFrame>,
 }
 
+impl Delivery<'_> {
+    fn trace(&self, what: impl std::fmt::Debug, fin: bool, size: usize) {
+        let more = if fin { "" } else { ", continued" };
+        log::trace!(target: LOG, id = self.connection.control.id; "< {what:?} [{size} bytes{more}]");
+    }
+}
+
 impl Sink for Delivery<'_> {
-    fn message(&mut self, kind: Kind, payload: &[u8]) {
-        log::trace!(target: LOG, id = self.id; "< {kind:?} [{} bytes]", payload.len());
+    fn frame(&mut self, kind: Kind, fin: bool, payload: &[u8]) {
+        self.trace(kind, fin, payload.len());
         if !self.discards {
-            self.batch.push(kind, payload);
+            self.batch.push(kind, fin, payload);
         }
     }
 
-    fn large_message(&mut self, kind: Kind, payload: Vec<u8>) {
-        log::trace!(target: LOG, id = self.id; "< {kind:?} [{} bytes]", payload.len());
+    fn large_frame(&mut self, kind: Kind, fin: bool, payload: Vec<u8>) {
+        self.trace(kind, fin, payload.len());
         if !self.discards {
-            self.batch.push_large(kind, payload);
+            self.batch.push_large(kind, fin, payload);
         }
     }
 
     fn ping(&mut self, payload: &[u8]) {
-        log::trace!(target: LOG, id = self.id; "< Ping [{} bytes]", payload.len());
-        self.outbox.push_pong(payload);
+        self.trace(Control::Ping, true, payload.len());
+        self.connection.outbox.push_pong(payload);
     }
 
     fn pong(&mut self, payload: &[u8]) {
-        log::trace!(target: LOG, id = self.id; "< Pong [{} bytes]", payload.len());
+        self.trace(Control::Pong, true, payload.len());
+        self.connection.acknowledge(payload);
     }
 
     fn close(&mut self, frame: CloseFrame) {
-        log::trace!(target: LOG, id = self.id; "< Close {}", frame.code);
+        log::trace!(target: LOG, id = self.connection.control.id; "< Close {}", frame.code);
         *self.close = Some(frame);
     }
 }

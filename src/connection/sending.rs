@@ -12,15 +12,19 @@ use std::{
 use super::{Connection, LOG};
 use crate::{
     connection::receiving::Reading,
-    error::{Phase, Result},
+    error::{Error, Phase, Result},
     net::stream::{Halt, Patience, Stream},
     net::wait::Wait,
+    outbox::{Part, Refusal},
     protocol::{
         close::{Cause, State},
         frame::append_masked,
         message::Kind,
     },
 };
+
+/// The position of the end of a frame that was accepted, for [`Connection::write_until`].
+pub type Sent = u64;
 
 /// The writing half.
 #[derive(Debug)]
@@ -36,32 +40,51 @@ pub(super) struct Writer {
 }
 
 impl Connection {
-    /// Sends a message from the calling thread; returns when the system has all of it.
+    /// Sends a message, or a part of one, from the calling thread; returns when the system has
+    /// all of it.
     ///
     /// If the wait is ended early by a signal, the message is still sent as a whole; unless more
     /// than 16 MiB are left, which fails the connection.
-    pub fn send(&self, kind: Kind, payload: &[u8], wait: &Wait<'_>) -> Result<()> {
+    pub fn send(&self, kind: Kind, part: Part, payload: &[u8], wait: &Wait<'_>) -> Result<()> {
         self.check_process()?;
-        log::trace!(target: LOG, id = self.control.id; "> {kind:?} [{} bytes]", payload.len());
-        let result = if payload.len() > LARGE {
-            self.write_large(kind, payload, wait)
-        } else {
-            let end = self.outbox.push(kind, payload).map_err(|_| self.closed())?;
-            self.write_until(end, wait)
-        };
-        self.write_what_was_left();
-        result
+        if part == Part::Whole && payload.len() > LARGE && !self.compresses() {
+            log::trace!(target: LOG, id = self.control.id; "> {kind:?} [{} bytes]", payload.len());
+            let result = self.write_large(kind, payload, wait);
+            self.write_what_was_left();
+            return result;
+        }
+        let end = self.accept(kind, part, payload)?;
+        self.write_until(end, wait)
     }
 
-    /// Accepts a message for sending, without waiting or writing. Call [`Self::hand_over`] next.
+    /// Whether messages are compressed, which takes time.
+    pub fn compresses(&self) -> bool {
+        self.outbox.compresses()
+    }
+
+    /// Accepts a message, or a part of one, without waiting or writing. Call
+    /// [`Self::hand_over`] next.
     ///
     /// Returns whether it is the first since the program has waited for a message. Such a one is
     /// best written at once, for the sake of request and response. Those that follow are left to
     /// the connection thread, which writes many at a time.
-    pub fn post(&self, kind: Kind, payload: &[u8]) -> Result<bool> {
-        log::trace!(target: LOG, id = self.control.id; "> {kind:?} [{} bytes]", payload.len());
-        self.outbox.push(kind, payload).map_err(|_| self.closed())?;
+    pub fn post(&self, kind: Kind, part: Part, payload: &[u8]) -> Result<bool> {
+        self.accept(kind, part, payload)?;
         Ok(!self.in_burst.swap(true, Ordering::Relaxed))
+    }
+
+    fn accept(&self, kind: Kind, part: Part, payload: &[u8]) -> Result<Sent> {
+        log::trace!(target: LOG, id = self.control.id; "> {kind:?} [{} bytes]", payload.len());
+        let pushed = self.outbox.push(kind, part, payload);
+        pushed.map_err(|refusal| self.refused(refusal))
+    }
+
+    /// The error of a frame that the outbox does not accept.
+    pub(super) fn refused(&self, refusal: Refusal) -> Error {
+        match refusal {
+            Refusal::Finished => self.closed(),
+            Refusal::Fragmented => Error::Concurrency(FRAGMENTED),
+        }
     }
 
     /// Sees to it that what was posted is written: at once, without waiting, or later.
@@ -143,8 +166,14 @@ impl Connection {
         }
     }
 
-    /// Waits until the outbox is written up to a position.
-    fn write_until(&self, end: u64, wait: &Wait<'_>) -> Result<()> {
+    /// Writes in the calling thread, until all up to a frame that was accepted is written.
+    pub fn write_until(&self, end: Sent, wait: &Wait<'_>) -> Result<()> {
+        let result = self.write_waiting_until(end, wait);
+        self.write_what_was_left();
+        result
+    }
+
+    fn write_waiting_until(&self, end: Sent, wait: &Wait<'_>) -> Result<()> {
         while self.outbox.written() < end {
             if self.outbox.is_abandoned() {
                 return Err(self.closed());
@@ -246,7 +275,7 @@ impl Connection {
         let mask = self
             .outbox
             .header(kind, payload.len(), &mut writer.plaintext)
-            .map_err(|_| self.closed())?;
+            .map_err(|refusal| self.refused(refusal))?;
         let mut pieces = payload.chunks(PIECE);
         let halt = loop {
             let Some(piece) = pieces.next() else {
@@ -365,6 +394,7 @@ impl Writer {
     }
 }
 
+const FRAGMENTED: &str = "cannot call send while another thread is already running send";
 /// A message of more bytes is written piece by piece by the thread that sends it.
 const LARGE: usize = 256 * 1024;
 /// The size of the pieces: a multiple of four, so that the mask begins anew with each.

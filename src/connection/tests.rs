@@ -1,6 +1,7 @@
 //! A connection over a pair of sockets, whose other end the test plays by hand.
 
 use std::{
+    convert::Infallible,
     io::{Read, Write},
     os::unix::net::UnixStream,
     sync::Arc,
@@ -20,8 +21,10 @@ use crate::{
     net::wait::Wait,
     opening::Established,
     options::ConnectOptions,
+    outbox::Part,
     protocol::{
         close::{Cause, CloseFrame, GOING_AWAY, NORMAL, PROTOCOL_ERROR, State, TOO_BIG},
+        handshake::request::Agreed,
         message::Kind,
     },
 };
@@ -89,7 +92,7 @@ fn connect(
     change(&mut options);
     let established = Established {
         stream: Stream::plain(Socket::from(std::os::fd::OwnedFd::from(ours))),
-        subprotocol: None,
+        agreed: Agreed::default(),
         arrived: Vec::new(),
     };
     let control = Control::new().unwrap();
@@ -118,7 +121,8 @@ fn within(milliseconds: u64) -> Wait<'static> {
 fn take(connection: &Connection) -> Option<Vec<u8>> {
     connection
         .inbox
-        .pop(|_, payload| payload.as_slice().to_vec())
+        .pop(|message| Ok::<_, Infallible>(message.first.to_vec()))
+        .map(|taken| taken.unwrap())
 }
 
 /// Waits for something that another thread brings about.
@@ -194,7 +198,7 @@ fn violation_fails_the_connection_and_nothing_more_is_delivered() {
 
 #[test]
 fn message_over_the_limit_is_refused_from_its_header() {
-    let (connection, mut peer) = connect(None, |options| options.max_size = 100);
+    let (connection, mut peer) = connect(None, |options| options.limits.message = 100);
     peer.0.write_all(&[0x82, 101]).unwrap();
     assert!(matches!(
         connection.receive(&within(5000)),
@@ -215,7 +219,7 @@ fn end_of_stream_without_close_frame_is_a_failure() {
         other => panic!("{other:?}"),
     }
     assert!(matches!(
-        connection.send(Kind::Text, b"late", &within(5000)),
+        connection.send(Kind::Text, Part::Whole, b"late", &within(5000)),
         Err(Error::Closed(_))
     ));
 }
@@ -225,9 +229,11 @@ fn large_message_arrives_whole_while_others_are_sent() {
     let (connection, mut peer) = connect(Some(Role::StandsIn), |_| ());
     let large: Vec<u8> = (0..=255).cycle().take(5_000_000).collect();
     thread::scope(|scope| {
-        let sending = scope.spawn(|| connection.send(Kind::Binary, &large, &within(5000)));
+        let sending =
+            scope.spawn(|| connection.send(Kind::Binary, Part::Whole, &large, &within(5000)));
         let others = scope.spawn(|| {
-            (0..100).try_for_each(|_| connection.send(Kind::Text, b"small", &within(5000)))
+            (0..100)
+                .try_for_each(|_| connection.send(Kind::Text, Part::Whole, b"small", &within(5000)))
         });
         let mut small = 0;
         let mut whole = 0;
@@ -255,14 +261,16 @@ fn send_gives_up_at_its_deadline_and_the_message_is_finished_later() {
     let (connection, mut peer) = connect(Some(Role::StandsIn), |_| ());
     let message = vec![7; 4_000_000];
     assert!(matches!(
-        connection.send(Kind::Binary, &message, &within(50)),
+        connection.send(Kind::Binary, Part::Whole, &message, &within(50)),
         Err(Error::Timeout {
             phase: Phase::Send,
             ..
         })
     ));
     assert!(peer.receive().1 == message);
-    connection.send(Kind::Text, b"next", &within(5000)).unwrap();
+    connection
+        .send(Kind::Text, Part::Whole, b"next", &within(5000))
+        .unwrap();
     assert_eq!(peer.receive(), (0x81, b"next".to_vec()));
     connection.control.stop();
 }
@@ -280,7 +288,7 @@ fn thread_stands_in_for_a_reader_who_is_absent() {
 
 #[test]
 fn thread_stops_reading_while_the_inbox_is_full() {
-    let (connection, mut peer) = connect(Some(Role::Reads), |options| options.inbox_limit = 1000);
+    let (connection, mut peer) = connect(Some(Role::Reads), |options| options.marks.bytes = 1000);
     peer.0
         .set_write_timeout(Some(Duration::from_millis(100)))
         .unwrap();

@@ -4,8 +4,8 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -13,10 +13,11 @@ use pyo3::{PyTraverseError, PyVisit, prelude::*};
 
 use super::{
     convert::{self, Code, Outgoing, Reason},
-    event_loop::{Event, Signals, Wakeups},
+    event_loop::{Event, Notice, Signals, Wakeups},
     exceptions, logging,
     options::ConnectOptions,
-    sync_client::{close_frame, state_number},
+    streaming::Streaming,
+    sync_client::{UNFINISHED, close_frame, latency, state_number},
 };
 use crate::{
     connection::{Connection, Observer},
@@ -28,7 +29,8 @@ use crate::{
     net::wait::Wait,
     opening::open,
     options,
-    protocol::close::State,
+    outbox::Part,
+    protocol::{close::State, message::Kind},
 };
 
 /// A connection whose methods never block. The base class of
@@ -41,6 +43,10 @@ pub(super) struct AsyncConnection {
     /// What the connection thread makes of the attempt to connect.
     opened: Arc<Mutex<Option<Result<Arc<Connection>>>>>,
     connection: OnceLock<Arc<Connection>>,
+    /// Guards the message that is taken frame by frame; held by the event loop's thread only.
+    streaming: Mutex<Streaming>,
+    /// How many pings were sent that a future waits for.
+    pings: AtomicU64,
     target: String,
 }
 
@@ -61,7 +67,7 @@ struct Watcher(Arc<Notices>);
 impl Notices {
     fn tell(&self, wanted: &AtomicBool, event: Event) {
         if wanted.load(Ordering::SeqCst) && wanted.swap(false, Ordering::SeqCst) {
-            self.signals.send((self.id, event));
+            self.signals.send(Notice::of(self.id, event));
         }
     }
 }
@@ -111,6 +117,8 @@ impl AsyncConnection {
             notices,
             opened,
             connection: OnceLock::new(),
+            streaming: Mutex::default(),
+            pings: AtomicU64::new(0),
             target: options.inner.uri.to_string(),
         })
     }
@@ -125,7 +133,7 @@ impl AsyncConnection {
             .unwrap_or_else(PoisonError::into_inner)
             .is_some()
         {
-            self.wakeups.get().resolve(py, waiter)?;
+            self.wakeups.get().resolve(py, Notice::to(waiter))?;
         }
         Ok(())
     }
@@ -152,27 +160,96 @@ impl AsyncConnection {
         }
     }
 
-    /// Accepts a message for sending. Returns whether there is room for more.
-    fn post(&self, py: Python<'_>, message: &Bound<'_, PyAny>) -> PyResult<bool> {
-        let outgoing = Outgoing::new(message)?;
+    /// Accepts a message for sending. Returns whether there is room for more; `None` if it is
+    /// neither `str` nor bytes-like.
+    #[pyo3(signature = (message, text=None))]
+    fn post(
+        &self,
+        py: Python<'_>,
+        message: &Bound<'_, PyAny>,
+        text: Option<bool>,
+    ) -> PyResult<Option<bool>> {
+        let Some(outgoing) = Outgoing::new(message, text)? else {
+            return Ok(None);
+        };
         let (kind, payload) = outgoing.parts();
+        self.post_part(py, kind, Part::Whole, payload).map(Some)
+    }
+
+    /// Accepts a fragment of a message: the first one, or one of those that follow. Returns
+    /// whether there is room for more; `None` if it is neither `str` nor bytes-like.
+    fn post_fragment(
+        &self,
+        py: Python<'_>,
+        fragment: &Bound<'_, PyAny>,
+        text: Option<bool>,
+        is_first: bool,
+    ) -> PyResult<Option<bool>> {
+        let Some((_, outgoing)) = Outgoing::fragment(fragment, text)? else {
+            return Ok(None);
+        };
+        let (kind, payload) = outgoing.parts();
+        let part = if is_first { Part::First } else { Part::Next };
+        self.post_part(py, kind, part, payload).map(Some)
+    }
+
+    /// Accepts the end of a message that was sent in fragments.
+    fn post_end(&self, py: Python<'_>) -> PyResult<bool> {
+        // What the message carries was said by its first frame.
+        self.post_part(py, Kind::Binary, Part::Last, &[])
+    }
+
+    /// Fails the connection, because the fragments of a message can't be sent to its end.
+    fn give_message_up(&self, py: Python<'_>) -> PyResult<()> {
         let connection = self.connection(py)?;
-        let raise = |error| exceptions::raise(py, error);
-        if payload.len() > COPIED {
-            return py
-                .detach(|| {
-                    let is_first = connection.post(kind, payload)?;
-                    connection.hand_over(is_first);
-                    Ok(connection.has_room())
-                })
-                .map_err(raise);
-        }
-        if connection.post(kind, payload).map_err(raise)? {
-            py.detach(|| connection.hand_over(true));
-        } else {
-            connection.hand_over(false);
-        }
-        Ok(connection.has_room())
+        py.detach(|| connection.give_message_up(UNFINISHED));
+        Ok(())
+    }
+
+    /// Sends a Ping. Completes the future with the seconds until its Pong, or with
+    /// `ConnectionClosed`.
+    fn post_ping(
+        &self,
+        py: Python<'_>,
+        data: Option<&Bound<'_, PyAny>>,
+        future: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let connection = self.connection(py)?;
+        let payload = data.map(convert::control_payload).transpose()?;
+        let number = self.pings.fetch_add(1, Ordering::Relaxed);
+        let waiter = (self.control.id, Event::Pong(number));
+        let signals = self.wakeups.get().signals();
+        let tell = Box::new(move |outcome| signals.send(Notice::pong(waiter, outcome)));
+        self.wakeups.get().wait_for(waiter, future);
+        py.detach(|| {
+            connection.ping(payload, Some(tell))?;
+            connection.hand_over(true);
+            Ok(())
+        })
+        .map_err(|error| {
+            self.wakeups.get().forget(waiter);
+            exceptions::raise(py, error)
+        })
+    }
+
+    /// Sends a Pong that answers no Ping.
+    fn post_pong(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
+        let connection = self.connection(py)?;
+        let payload = convert::control_payload(data)?;
+        py.detach(|| {
+            connection.pong(&payload)?;
+            connection.hand_over(true);
+            Ok(())
+        })
+        .map_err(|error| exceptions::raise(py, error))
+    }
+
+    /// The seconds between the last ping that was answered and its pong; 0 before the first.
+    #[getter]
+    fn latency(&self) -> f64 {
+        self.connection
+            .get()
+            .map_or(0.0, |connection| latency(connection))
     }
 
     /// Completes the future when there is room again, or nothing can be sent any more.
@@ -185,7 +262,7 @@ impl AsyncConnection {
         if (connection.has_room() || connection.check_sendable().is_err())
             && wanted.swap(false, Ordering::SeqCst)
         {
-            self.wakeups.get().resolve(py, waiter)?;
+            self.wakeups.get().resolve(py, Notice::to(waiter))?;
         }
         Ok(())
     }
@@ -212,11 +289,35 @@ impl AsyncConnection {
         let connection = self.connection(py)?;
         let message = connection
             .inbox
-            .pop(|kind, payload| convert::message(py, kind, &payload, decode));
+            .pop(|message| convert::message(py, message, decode));
         if message.is_some() && connection.inbox.resumes() {
             connection.control.wake();
         }
         message.transpose()
+    }
+
+    /// Takes the next frame of a message: its payload, and whether it is the last; `None` if
+    /// there is none.
+    #[pyo3(signature = (decode=None))]
+    fn pop_fragment<'py>(
+        &self,
+        py: Python<'py>,
+        decode: Option<bool>,
+    ) -> PyResult<Option<(Bound<'py, PyAny>, bool)>> {
+        let connection = self.connection(py)?;
+        let fragment = self.streaming().pop(py, connection, decode);
+        if fragment.is_some() && connection.inbox.resumes() {
+            connection.control.wake();
+        }
+        fragment.transpose()
+    }
+
+    /// Nobody waits for the next frame any more. Returns whether a message was taken in part.
+    fn leave_message(&self, py: Python<'_>) -> PyResult<bool> {
+        let connection = self.connection(py)?;
+        let streaming = self.streaming();
+        streaming.leave(connection);
+        Ok(streaming.in_message)
     }
 
     /// Completes the future when a message has arrived. Raises if none will come any more.
@@ -239,7 +340,7 @@ impl AsyncConnection {
                 return Err(exceptions::raise(py, error));
             }
         } else if wanted.swap(false, Ordering::SeqCst) {
-            wakeups.resolve(py, waiter)?;
+            wakeups.resolve(py, Notice::to(waiter))?;
         }
         Ok(())
     }
@@ -272,7 +373,7 @@ impl AsyncConnection {
         let ended = py.detach(|| connection.has_ended());
         if ended {
             // Others may wait for the same.
-            self.wakeups.get().resolve(py, waiter)?;
+            self.wakeups.get().resolve(py, Notice::to(waiter))?;
             // The thread is past its last line.
             py.detach(|| self.control.join());
         }
@@ -330,7 +431,7 @@ impl AsyncConnection {
     /// The subprotocol agreed upon, if any.
     #[getter]
     fn subprotocol(&self) -> Option<&str> {
-        self.connection.get()?.subprotocol.as_deref()
+        self.connection.get()?.agreed.subprotocol.as_deref()
     }
 
     /// The address of this end.
@@ -358,6 +459,32 @@ impl AsyncConnection {
             .check_process()
             .map_err(|error| exceptions::raise(py, error))?;
         Ok(connection)
+    }
+
+    fn post_part(&self, py: Python<'_>, kind: Kind, part: Part, payload: &[u8]) -> PyResult<bool> {
+        let connection = self.connection(py)?;
+        let raise = |error| exceptions::raise(py, error);
+        if payload.len() > COPIED || connection.compresses() {
+            return py
+                .detach(|| {
+                    let is_first = connection.post(kind, part, payload)?;
+                    connection.hand_over(is_first);
+                    Ok(connection.has_room())
+                })
+                .map_err(raise);
+        }
+        if connection.post(kind, part, payload).map_err(raise)? {
+            py.detach(|| connection.hand_over(true));
+        } else {
+            connection.hand_over(false);
+        }
+        Ok(connection.has_room())
+    }
+
+    fn streaming(&self) -> MutexGuard<'_, Streaming> {
+        self.streaming
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends a connection that nobody can use any more. One that is being closed is left to its
@@ -400,7 +527,7 @@ fn run(
         Err(error) => (Err(error), None),
     };
     *opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
-    notices.signals.send((control.id, Event::Opened));
+    notices.signals.send(Notice::of(control.id, Event::Opened));
     if let Some((connection, stream)) = service {
         serve(&connection, stream, Role::Reads);
     }

@@ -4,15 +4,15 @@ use std::{net::SocketAddr, time::Duration};
 
 use pyo3::{
     Borrowed,
-    exceptions::{PyTypeError, PyValueError},
+    exceptions::{PyTypeError, PyUnicodeDecodeError, PyValueError},
     intern,
     prelude::*,
     types::{PyByteArray, PyBytes, PyInt, PyMemoryView, PyString},
 };
 
 use crate::{
-    inbox::Payload,
-    protocol::{close::CloseFrame, message::Kind},
+    inbox::Message,
+    protocol::{close::CloseFrame, frame::MAX_CONTROL_PAYLOAD, message::Kind},
 };
 
 /// What the user wants to send.
@@ -24,29 +24,47 @@ pub(super) enum Outgoing<'a> {
 }
 
 impl<'a> Outgoing<'a> {
-    /// Text for `str`, binary for bytes-like objects.
+    /// Text for `str`, binary for bytes-like objects, unless `text` says otherwise; `None` for
+    /// anything else.
     ///
-    /// Raises `TypeError` for anything else, and `UnicodeEncodeError` for a `str` that UTF-8
-    /// cannot express.
-    pub(super) fn new(message: &'a Bound<'_, PyAny>) -> PyResult<Self> {
+    /// Raises `UnicodeEncodeError` for a `str` that UTF-8 cannot express, and
+    /// `UnicodeDecodeError` for bytes that are to be sent as text and are not UTF-8.
+    pub(super) fn new(message: &'a Bound<'_, PyAny>, text: Option<bool>) -> PyResult<Option<Self>> {
+        let Some((is_text, outgoing)) = Self::fragment(message, text)? else {
+            return Ok(None);
+        };
+        if text == Some(true) && !is_text {
+            let (_, payload) = outgoing.parts();
+            let py = message.py();
+            if let Err(error) = py.detach(|| std::str::from_utf8(payload)) {
+                let error = PyUnicodeDecodeError::new_utf8(py, payload, error)?;
+                return Err(PyErr::from_value(error.into_any()));
+            }
+        }
+        Ok(Some(outgoing))
+    }
+
+    /// A fragment of a message, and whether it is a `str`. Bytes are taken for text unseen, since
+    /// a fragment may end in the middle of a character.
+    pub(super) fn fragment(
+        message: &'a Bound<'_, PyAny>,
+        text: Option<bool>,
+    ) -> PyResult<Option<(bool, Self)>> {
+        let kind = |is_text| {
+            if text.unwrap_or(is_text) {
+                Kind::Text
+            } else {
+                Kind::Binary
+            }
+        };
         if let Ok(bytes) = message.cast::<PyBytes>() {
-            return Ok(Self::Borrowed(Kind::Binary, bytes.as_bytes()));
+            return Ok(Some((false, Self::Borrowed(kind(false), bytes.as_bytes()))));
         }
-        if let Ok(text) = message.cast::<PyString>() {
-            return Ok(Self::Borrowed(Kind::Text, text.to_str()?.as_bytes()));
+        if let Ok(string) = message.cast::<PyString>() {
+            let bytes = string.to_str()?.as_bytes();
+            return Ok(Some((true, Self::Borrowed(kind(true), bytes))));
         }
-        if let Ok(bytes) = message.cast::<PyByteArray>() {
-            return Ok(Self::Owned(Kind::Binary, bytes.to_vec()));
-        }
-        if message.cast::<PyMemoryView>().is_ok() {
-            // Any format and layout, as `bytes()` would see it.
-            let bytes = message.call_method0(intern!(message.py(), "tobytes"))?;
-            return Ok(Self::Owned(Kind::Binary, bytes.extract()?));
-        }
-        Err(PyTypeError::new_err(format!(
-            "message must be str or bytes-like, not {}",
-            message.get_type().name()?
-        )))
+        Ok(bytes_of_mutable(message)?.map(|bytes| (false, Self::Owned(kind(false), bytes))))
     }
 
     /// What is to be sent.
@@ -58,18 +76,56 @@ impl<'a> Outgoing<'a> {
     }
 }
 
+/// A copy of what may change; `None` if the object is of another type.
+fn bytes_of_mutable(object: &Bound<'_, PyAny>) -> PyResult<Option<Vec<u8>>> {
+    if let Ok(bytes) = object.cast::<PyByteArray>() {
+        return Ok(Some(bytes.to_vec()));
+    }
+    if object.cast::<PyMemoryView>().is_ok() {
+        // Any format and layout, as `bytes()` would see it.
+        let bytes = object.call_method0(intern!(object.py(), "tobytes"))?;
+        return bytes.extract().map(Some);
+    }
+    Ok(None)
+}
+
+/// The payload of a Ping or a Pong.
+///
+/// Raises `TypeError` for other types, and `ValueError` for what does not fit into a frame.
+pub(super) fn control_payload(data: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+    let Some((_, outgoing)) = Outgoing::fragment(data, None)? else {
+        let name = data.get_type().name()?;
+        let text = format!("data must be str or bytes-like, not {name}");
+        return Err(PyTypeError::new_err(text));
+    };
+    let (_, payload) = outgoing.parts();
+    if payload.len() > MAX_CONTROL_PAYLOAD {
+        return Err(PyValueError::new_err(format!(
+            "control frame too long: data has {} bytes, at most {MAX_CONTROL_PAYLOAD} fit",
+            payload.len()
+        )));
+    }
+    Ok(payload.to_vec())
+}
+
 /// A received message as `str` or `bytes`; `decode` overrides what its kind says.
 pub(super) fn message<'py>(
     py: Python<'py>,
-    kind: Kind,
-    payload: &Payload<'_>,
+    message: &Message<'_>,
     decode: Option<bool>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let bytes = payload.as_slice();
-    if decode.unwrap_or(kind == Kind::Text) {
-        Ok(PyString::from_bytes(py, bytes)?.into_any())
+    let is_text = decode.unwrap_or(message.kind == Kind::Text);
+    if is_text && message.rest.is_empty() {
+        return Ok(PyString::from_bytes(py, message.first)?.into_any());
+    }
+    let bytes = PyBytes::new_with(py, message.len(), |buffer| {
+        message.copy_to(buffer);
+        Ok(())
+    })?;
+    if is_text {
+        Ok(PyString::from_bytes(py, bytes.as_bytes())?.into_any())
     } else {
-        Ok(PyBytes::new(py, bytes).into_any())
+        Ok(bytes.into_any())
     }
 }
 

@@ -11,13 +11,14 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use pyo3::{PyTraverseError, PyVisit, intern, prelude::*};
 
-use super::logging;
-use crate::net::wake::Wake;
+use super::{exceptions, logging};
+use crate::{error::Result, net::wake::Wake};
 
 /// What a future waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -30,15 +31,45 @@ pub(super) enum Event {
     Drained,
     /// The connection has ended.
     Ended,
+    /// The Pong has come for the ping with this number, or none will come.
+    Pong(u64),
 }
 
 /// A waiter: the number of its connection, and what it waits for.
 pub(super) type Waiter = (u64, Event);
 
+/// What a waiter is told.
+#[derive(Debug)]
+pub(super) struct Notice {
+    waiter: Waiter,
+    /// What came of a ping.
+    pong: Option<Result<Duration>>,
+}
+
+impl Notice {
+    /// Something has happened on a connection.
+    pub(super) fn of(id: u64, event: Event) -> Self {
+        Self::to((id, event))
+    }
+
+    /// What the waiter waits for has happened.
+    pub(super) fn to(waiter: Waiter) -> Self {
+        Self { waiter, pong: None }
+    }
+
+    /// A ping has an outcome.
+    pub(super) fn pong(waiter: Waiter, outcome: Result<Duration>) -> Self {
+        Self {
+            waiter,
+            pong: Some(outcome),
+        }
+    }
+}
+
 /// The side of connection threads.
 #[derive(Debug)]
 pub(super) struct Signals {
-    queue: Sender<Waiter>,
+    queue: Sender<Notice>,
     /// Whether the eventfd has been set and not cleared since.
     signalled: AtomicBool,
     wake: Wake,
@@ -46,9 +77,9 @@ pub(super) struct Signals {
 
 impl Signals {
     /// Tells the loop that what a waiter waits for has happened.
-    pub(super) fn send(&self, waiter: Waiter) {
+    pub(super) fn send(&self, notice: Notice) {
         // The other end lives as long as the loop's `Wakeups`; without it nobody waits.
-        if self.queue.send(waiter).is_ok() && !self.signalled.swap(true, Ordering::AcqRel) {
+        if self.queue.send(notice).is_ok() && !self.signalled.swap(true, Ordering::AcqRel) {
             self.wake.set();
         }
     }
@@ -60,7 +91,7 @@ impl Signals {
 #[pyclass(frozen, weakref, module = "websocket_rs._core")]
 pub(super) struct Wakeups {
     signals: Arc<Signals>,
-    queue: Receiver<Waiter>,
+    queue: Receiver<Notice>,
     /// Held for single operations on the map, by threads that are attached.
     futures: Mutex<HashMap<Waiter, Futures>>,
 }
@@ -99,10 +130,10 @@ impl Wakeups {
         // Cleared before the queue is looked at, so that nothing sent later goes unnoticed.
         self.signals.signalled.swap(false, Ordering::AcqRel);
         for _ in 0..BUDGET {
-            let Ok(waiter) = self.queue.try_recv() else {
+            let Ok(notice) = self.queue.try_recv() else {
                 return logging::drain(py);
             };
-            if let Err(error) = self.resolve(py, waiter) {
+            if let Err(error) = self.resolve(py, notice) {
                 self.signals.wake.set();
                 return Err(error);
             }
@@ -112,7 +143,7 @@ impl Wakeups {
         logging::drain(py)
     }
 
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+    fn __traverse__(&self, visit: PyVisit<'_>) -> std::result::Result<(), PyTraverseError> {
         // The collector runs on a thread that may be in the middle of a change.
         match self.futures.try_lock() {
             Ok(futures) => futures
@@ -150,13 +181,26 @@ impl Wakeups {
     }
 
     /// Completes the futures of a waiter that still wait.
-    pub(super) fn resolve(&self, py: Python<'_>, waiter: Waiter) -> PyResult<()> {
-        let futures = self.futures().remove(&waiter);
+    pub(super) fn resolve(&self, py: Python<'_>, notice: Notice) -> PyResult<()> {
+        let futures = self.futures().remove(&notice.waiter);
+        let mut pong = notice.pong;
         for future in futures.iter().flat_map(Futures::all) {
             let future = future.bind(py);
-            if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
-                future.call_method1(intern!(py, "set_result"), (py.None(),))?;
+            if future.call_method0(intern!(py, "done"))?.is_truthy()? {
+                continue;
             }
+            match pong.take() {
+                None => future.call_method1(intern!(py, "set_result"), (py.None(),))?,
+                Some(Ok(latency)) => {
+                    future.call_method1(intern!(py, "set_result"), (latency.as_secs_f64(),))?
+                }
+                Some(Err(error)) => {
+                    let error = exceptions::raise(py, error);
+                    future.call_method1(intern!(py, "set_exception"), (error.into_value(py),))?;
+                    // Nobody need wait for a pong, and so nobody is told that nobody did.
+                    future.call_method0(intern!(py, "exception"))?
+                }
+            };
         }
         Ok(())
     }

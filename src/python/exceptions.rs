@@ -8,7 +8,7 @@
 //! interpreter while Rust code is on its stack takes the process down.
 
 use pyo3::{
-    exceptions::{PyEOFError, PyOSError, PyTimeoutError, PyValueError},
+    exceptions::{PyEOFError, PyMemoryError, PyOSError, PyTimeoutError, PyValueError},
     intern,
     prelude::*,
     sync::PyOnceLock,
@@ -111,6 +111,7 @@ pub(super) fn load(py: Python<'_>) -> PyResult<&Classes> {
             closed_error: class("ConnectionClosedError")?,
             protocol_error: class("ProtocolError")?,
             payload_too_big: class("PayloadTooBig")?,
+            too_many_fragments: class("TooManyFragments")?,
             close: py.import("websocket_rs.frames")?.getattr("Close")?.unbind(),
         })
     })
@@ -173,7 +174,7 @@ fn closed<'py>(py: Python<'py>, closure: &Closure) -> PyResult<Bound<'py, PyAny>
 fn cause_of<'py>(py: Python<'py>, classes: &Classes, cause: &Cause) -> PyResult<Bound<'py, PyAny>> {
     let text = cause.to_string();
     Ok(match cause {
-        Cause::Protocol(_) | Cause::InvalidData(_) => {
+        Cause::Protocol(_) | Cause::InvalidData(_) | Cause::UnfinishedMessage(_) => {
             classes.protocol_error.bind(py).call1((text,))?
         }
         Cause::TooBig {
@@ -195,6 +196,22 @@ fn cause_of<'py>(py: Python<'py>, classes: &Classes, cause: &Cause) -> PyResult<
                 true,
             )?
         }
+        Cause::TooManyFragments { limit } => make(
+            classes.too_many_fragments.bind(py),
+            &[(
+                intern!(py, "max_fragments"),
+                limit.into_pyobject(py)?.into_any(),
+            )],
+            true,
+        )?,
+        Cause::OutOfMemory => PyMemoryError::new_err(text)
+            .into_value(py)
+            .into_bound(py)
+            .into_any(),
+        Cause::KeepaliveTimeout => PyTimeoutError::new_err(text)
+            .into_value(py)
+            .into_bound(py)
+            .into_any(),
         Cause::Eof => PyEOFError::new_err(text)
             .into_value(py)
             .into_bound(py)
@@ -242,6 +259,7 @@ pub(super) struct Classes {
     closed_error: Py<PyAny>,
     protocol_error: Py<PyAny>,
     payload_too_big: Py<PyAny>,
+    too_many_fragments: Py<PyAny>,
     close: Py<PyAny>,
 }
 

@@ -10,9 +10,12 @@ mod convert;
 mod echo_server;
 mod event_loop;
 mod exceptions;
+mod fragments;
 mod interrupt;
 mod logging;
 mod options;
+mod pong;
+mod streaming;
 mod sync_client;
 
 use std::time::Duration;
@@ -27,15 +30,18 @@ mod core {
     #[pymodule_export]
     use super::{
         after_fork_in_child, after_fork_in_parent, async_client::AsyncConnection, before_fork,
-        echo_server::EchoServer, event_loop::Wakeups, options::ConnectOptions, shutdown,
-        sync_client::SyncConnection,
+        echo_server::EchoServer, event_loop::Wakeups, options::ConnectOptions, pong::PongWaiter,
+        shutdown, sync_client::SyncConnection,
     };
 
     use pyo3::prelude::*;
 
+    use crate::protocol::extension::DEFAULT_LEVEL;
+
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        module.add("DEFLATE_LEVEL", DEFAULT_LEVEL)?;
         super::logging::install(module.py())
     }
 }

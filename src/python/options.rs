@@ -7,6 +7,7 @@ use crate::{
     error::TlsError,
     net::tls::{Identity, TlsOptions, Trust, Verify, Version},
     options,
+    protocol::extension::{ClientWindow, Offer},
 };
 
 /// What a connection is opened with.
@@ -21,8 +22,9 @@ pub(super) struct ConnectOptions {
 impl ConnectOptions {
     #[new]
     #[pyo3(signature = (
-        uri, *, headers, origin, subprotocols, user_agent, server_hostname,
-        connect_timeout, close_timeout, max_size, inbox_limit, write_limit,
+        uri, *, headers, origin, subprotocols, compression, user_agent, server_hostname,
+        connect_timeout, close_timeout, ping_interval, ping_timeout,
+        max_size, max_queue, inbox_limit, write_limit,
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -34,11 +36,15 @@ impl ConnectOptions {
         headers: Vec<(String, String)>,
         origin: Option<String>,
         subprotocols: Vec<String>,
+        compression: Option<Compression>,
         user_agent: Option<String>,
         server_hostname: Option<String>,
         connect_timeout: Option<f64>,
         close_timeout: Option<f64>,
-        max_size: Option<usize>,
+        ping_interval: Option<f64>,
+        ping_timeout: Option<f64>,
+        max_size: (Option<usize>, Option<usize>),
+        max_queue: Option<(usize, usize)>,
         inbox_limit: usize,
         write_limit: usize,
     ) -> PyResult<Self> {
@@ -47,6 +53,7 @@ impl ConnectOptions {
         inner.request.headers = headers;
         inner.request.origin = origin;
         inner.request.subprotocols = subprotocols;
+        inner.request.compression = compression.map(offer);
         inner.request.user_agent = user_agent;
         inner.request.check().map_err(|error| raise(error.into()))?;
         if let Some(name) = server_hostname {
@@ -54,8 +61,12 @@ impl ConnectOptions {
         }
         inner.connect_timeout = convert::timeout("connect_timeout", connect_timeout)?;
         inner.close_timeout = convert::timeout("close_timeout", close_timeout)?;
-        inner.max_size = max_size.unwrap_or(usize::MAX);
-        inner.inbox_limit = inbox_limit;
+        inner.ping_interval = convert::timeout("ping_interval", ping_interval)?;
+        inner.ping_timeout = convert::timeout("ping_timeout", ping_timeout)?;
+        inner.limits.message = max_size.0.unwrap_or(usize::MAX);
+        inner.limits.frame = max_size.1.unwrap_or(usize::MAX);
+        inner.marks.bytes = inbox_limit;
+        inner.marks.frames = max_queue;
         inner.write_limit = write_limit;
         Ok(Self { inner })
     }
@@ -104,6 +115,33 @@ impl ConnectOptions {
     #[getter]
     fn target(&self) -> String {
         self.inner.uri.to_string()
+    }
+}
+
+/// What a `ClientPerMessageDeflateFactory` says: whether server and client give up their context,
+/// the windows of both, where `True` leaves the client's to the server, and the level.
+type Compression = (bool, bool, Option<u8>, Option<Window>, u8);
+
+/// `True` or a number.
+#[derive(FromPyObject)]
+enum Window {
+    Any(bool),
+    AtMost(u8),
+}
+
+fn offer(compression: Compression) -> Offer {
+    let (server_no_context_takeover, client_no_context_takeover, server, client, level) =
+        compression;
+    Offer {
+        server_no_context_takeover,
+        client_no_context_takeover,
+        server_max_window_bits: server,
+        client_max_window_bits: match client {
+            None | Some(Window::Any(false)) => ClientWindow::Fixed,
+            Some(Window::Any(true)) => ClientWindow::Any,
+            Some(Window::AtMost(bits)) => ClientWindow::AtMost(bits),
+        },
+        level,
     }
 }
 

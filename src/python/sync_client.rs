@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -12,8 +12,12 @@ use pyo3::{exceptions::PyStopIteration, prelude::*};
 
 use super::{
     convert::{self, Code, Outgoing, Reason},
-    exceptions, interrupt, logging,
+    exceptions,
+    fragments::Fragments,
+    interrupt, logging,
     options::ConnectOptions,
+    pong::{Answer, PongWaiter},
+    streaming::Streaming,
 };
 use crate::{
     connection::{Connection, Observer},
@@ -22,7 +26,11 @@ use crate::{
     deadline::Deadline,
     error::Error,
     opening::open,
-    protocol::close::{NORMAL, State},
+    outbox::Part,
+    protocol::{
+        close::{NORMAL, State},
+        message::Kind,
+    },
 };
 
 /// A connection whose methods block. The base class of `websocket_rs.sync_client.WebSocket`.
@@ -30,8 +38,12 @@ use crate::{
 pub(super) struct SyncConnection {
     connection: Arc<Connection>,
     receive_timeout: Option<Duration>,
-    /// Whether a thread is in `recv`.
+    /// Whether a thread is in `recv`, or about to take a frame of a message.
     receiving: AtomicBool,
+    /// Guards the message that is taken frame by frame; held by the thread that is receiving.
+    streaming: Mutex<Streaming>,
+    /// Whether that message has begun, so that `recv` can't take the rest of it.
+    in_message: AtomicBool,
     target: String,
 }
 
@@ -90,6 +102,8 @@ impl SyncConnection {
             connection,
             receive_timeout,
             receiving: AtomicBool::new(false),
+            streaming: Mutex::default(),
+            in_message: AtomicBool::new(false),
             target: options.uri.to_string(),
         };
         logging::drain(py)?;
@@ -103,20 +117,29 @@ impl SyncConnection {
     /// the message is still sent as a whole; unless more than 16 MiB of it are left, which
     /// fails the connection.
     ///
+    /// An iterable of such objects is sent as one message in fragments (RFC 6455, section 5.4),
+    /// each as soon as the iterable yields it, and an empty one at the end. If the iterable
+    /// raises after the first, the connection is failed with code 1011.
+    ///
     /// Args:
-    ///     message: The message.
+    ///     message: The message, or an iterable of its fragments, all `str` or all bytes-like.
+    ///     text: `True` to send bytes-like objects, which hold UTF-8, as text; `False` to send
+    ///         `str` as binary.
     ///
     /// Raises:
     ///     ConnectionClosed: If the connection is closed.
-    ///     TypeError: If the message is of another type. The connection is as it was.
+    ///     ConcurrencyError: If a message is being sent in fragments.
+    ///     TypeError: If the message is of another type. The connection is as it was, unless
+    ///         that is so of a fragment after the first.
     ///     UnicodeEncodeError: If a `str` holds lone surrogates. The connection is as it was.
-    fn send(&self, py: Python<'_>, message: &Bound<'_, PyAny>) -> PyResult<()> {
-        let outgoing = Outgoing::new(message)?;
+    ///     UnicodeDecodeError: If `text` is `True` and the message is not UTF-8.
+    #[pyo3(signature = (message, *, text=None))]
+    fn send(&self, py: Python<'_>, message: &Bound<'_, PyAny>, text: Option<bool>) -> PyResult<()> {
+        let Some(outgoing) = Outgoing::new(message, text)? else {
+            return self.send_fragments(py, Fragments::new(message, text)?);
+        };
         let (kind, payload) = outgoing.parts();
-        logging::drain(py)?;
-        interrupt::wait(py, Deadline::NEVER, |wait| {
-            self.connection.send(kind, payload, wait)
-        })
+        self.send_part(py, kind, Part::Whole, payload)
     }
 
     /// Receive the next message: a `str` if it is text, `bytes` if it is binary.
@@ -133,7 +156,8 @@ impl SyncConnection {
     ///     ConnectionClosed: If the connection is closed and no message is left; at once also
     ///         if another thread closes it meanwhile.
     ///     TimeoutError: If the time has passed. The connection stays open.
-    ///     ConcurrencyError: If another thread is in `recv`.
+    ///     ConcurrencyError: If another thread is in `recv` or `recv_streaming`, or if a message
+    ///         has been taken in part by `recv_streaming`.
     #[pyo3(signature = (timeout=None, decode=None))]
     fn recv<'py>(
         &self,
@@ -141,10 +165,10 @@ impl SyncConnection {
         timeout: Option<f64>,
         decode: Option<bool>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        if self.receiving.swap(true, Ordering::Acquire) {
+        let _receiving = self.enter(py, BUSY)?;
+        if self.in_message.load(Ordering::Relaxed) {
             return Err(exceptions::raise(py, Error::Concurrency(BUSY)));
         }
-        let _receiving = Receiving(&self.receiving);
         if let Some(message) = self.pop(py, decode) {
             return message;
         }
@@ -160,6 +184,103 @@ impl SyncConnection {
                 return message;
             }
         }
+    }
+
+    /// Takes the next frame of a message: its payload, and whether it is the last.
+    #[pyo3(signature = (decode=None))]
+    fn recv_fragment<'py>(
+        &self,
+        py: Python<'py>,
+        decode: Option<bool>,
+    ) -> PyResult<(Bound<'py, PyAny>, bool)> {
+        let _receiving = self.enter(py, BUSY_STREAMING)?;
+        // Nobody else is receiving, so this never waits.
+        let mut streaming = self
+            .streaming
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let deadline = Deadline::after(self.receive_timeout);
+        let connection = &self.connection;
+        let result = loop {
+            if let Err(error) = connection.check_process() {
+                break Err(exceptions::raise(py, error));
+            }
+            if let Some(fragment) = streaming.pop(py, connection, decode) {
+                self.note_taken();
+                break fragment;
+            }
+            logging::drain(py)?;
+            if let Err(error) = interrupt::wait(py, deadline, |wait| connection.receive(wait)) {
+                break Err(error);
+            }
+        };
+        streaming.leave(connection);
+        self.in_message
+            .store(streaming.in_message, Ordering::Relaxed);
+        result
+    }
+
+    /// Send a ping (RFC 6455, section 5.5.2).
+    ///
+    /// Args:
+    ///     data: At most 125 bytes; a `str` is sent as UTF-8. `None` sends four random bytes.
+    ///     ack_on_close: Whether the end of the connection counts as an answer for
+    ///         `PongWaiter.wait` and `PongWaiter.is_set`.
+    ///
+    /// Returns:
+    ///     Something to wait for the pong with. It need not be waited for.
+    ///
+    /// Raises:
+    ///     ConnectionClosed: If the connection is closed.
+    ///     ConcurrencyError: If a ping with the same data waits for its pong.
+    ///     TypeError, ValueError: If the data can't be sent. The connection is as it was.
+    #[pyo3(signature = (data=None, *, ack_on_close=false))]
+    fn ping(
+        &self,
+        py: Python<'_>,
+        data: Option<&Bound<'_, PyAny>>,
+        ack_on_close: bool,
+    ) -> PyResult<PongWaiter> {
+        let payload = data.map(convert::control_payload).transpose()?;
+        let answer = Arc::new(Answer::default());
+        let waiter = {
+            let answer = Arc::clone(&answer);
+            Box::new(move |outcome| answer.set(outcome))
+        };
+        logging::drain(py)?;
+        interrupt::wait(py, Deadline::NEVER, |wait| {
+            self.connection.check_process()?;
+            let sent = self.connection.ping(payload, Some(waiter))?;
+            // Nobody may be reading, and the pong should not wait for that.
+            self.connection.control.wake();
+            self.connection.write_until(sent, wait)
+        })?;
+        Ok(PongWaiter::new(answer, ack_on_close))
+    }
+
+    /// Send a pong that answers no ping (RFC 6455, section 5.5.3).
+    ///
+    /// Args:
+    ///     data: At most 125 bytes; a `str` is sent as UTF-8.
+    ///
+    /// Raises:
+    ///     ConnectionClosed: If the connection is closed.
+    ///     TypeError, ValueError: If the data can't be sent. The connection is as it was.
+    #[pyo3(signature = (data=None), text_signature = "($self, data=b'')")]
+    fn pong(&self, py: Python<'_>, data: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let payload = data.map_or_else(|| Ok(Vec::new()), convert::control_payload)?;
+        logging::drain(py)?;
+        interrupt::wait(py, Deadline::NEVER, |wait| {
+            self.connection.check_process()?;
+            let sent = self.connection.pong(&payload)?;
+            self.connection.write_until(sent, wait)
+        })
+    }
+
+    /// The seconds between the last ping that was answered and its pong; 0 before the first.
+    #[getter]
+    fn latency(&self) -> f64 {
+        latency(&self.connection)
     }
 
     /// Close the connection, and wait until it is closed, at most `close_timeout`.
@@ -190,6 +311,24 @@ impl SyncConnection {
             self.connection.wait_ended(wait)
         })?;
         logging::drain(py)
+    }
+
+    /// Wait until the connection is closed, by whomever.
+    ///
+    /// Args:
+    ///     timeout: Seconds to wait; `None` is no limit.
+    ///
+    /// Returns:
+    ///     Whether it is closed, and its thread and descriptors are free.
+    #[pyo3(signature = (timeout=None))]
+    fn wait_closed(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
+        let deadline = Deadline::after(convert::timeout("timeout", timeout)?);
+        interrupt::wait(py, deadline, |wait| {
+            match self.connection.wait_ended(wait) {
+                Err(Error::Timeout { .. }) => Ok(false),
+                result => result.map(|()| true),
+            }
+        })
     }
 
     /// Give the connection up without the closing handshake and without waiting.
@@ -244,7 +383,7 @@ impl SyncConnection {
     /// The subprotocol agreed upon, if any.
     #[getter]
     fn subprotocol(&self) -> Option<&str> {
-        self.connection.subprotocol.as_deref()
+        self.connection.agreed.subprotocol.as_deref()
     }
 
     /// The address of this end.
@@ -261,6 +400,31 @@ impl SyncConnection {
 }
 
 impl SyncConnection {
+    /// Notes that the calling thread is receiving, until the value is dropped.
+    fn enter(&self, py: Python<'_>, refusal: &'static str) -> PyResult<Receiving<'_>> {
+        if self.receiving.swap(true, Ordering::Acquire) {
+            return Err(exceptions::raise(py, Error::Concurrency(refusal)));
+        }
+        Ok(Receiving(&self.receiving))
+    }
+
+    fn send_part(&self, py: Python<'_>, kind: Kind, part: Part, payload: &[u8]) -> PyResult<()> {
+        logging::drain(py)?;
+        interrupt::wait(py, Deadline::NEVER, |wait| {
+            self.connection.send(kind, part, payload, wait)
+        })
+    }
+
+    fn send_fragments(&self, py: Python<'_>, fragments: Fragments<'_>) -> PyResult<()> {
+        let sent = fragments.each(|kind, part, payload| self.send_part(py, kind, part, payload));
+        sent.map_err(|(error, is_unfinished)| {
+            if is_unfinished {
+                py.detach(|| self.connection.give_message_up(UNFINISHED));
+            }
+            error
+        })
+    }
+
     /// Takes a message that has been received already.
     fn pop<'py>(
         &self,
@@ -273,12 +437,18 @@ impl SyncConnection {
         }
         let message = connection
             .inbox
-            .pop(|kind, payload| convert::message(py, kind, &payload, decode))?;
+            .pop(|message| convert::message(py, message, decode))?;
+        self.note_taken();
+        Some(message)
+    }
+
+    /// After something was taken out of the inbox.
+    fn note_taken(&self) {
+        let connection = &self.connection;
         connection.attendance.note_taken();
         if connection.inbox.resumes() {
             connection.control.wake();
         }
-        Some(message)
     }
 
     /// Ends a connection that nobody can use any more. One that is being closed is left to its
@@ -317,4 +487,18 @@ pub(super) fn close_frame(connection: &Connection) -> Option<(u16, String)> {
     }
 }
 
-const BUSY: &str = "cannot call recv while another thread is already running recv";
+/// The latency in seconds. In a forked process it is not known: a thread that is not there may
+/// hold its lock.
+pub(super) fn latency(connection: &Connection) -> f64 {
+    match connection.check_process() {
+        Ok(()) => connection.latency().as_secs_f64(),
+        Err(_) => 0.0,
+    }
+}
+
+const BUSY: &str =
+    "cannot call recv while another thread is already running recv or recv_streaming";
+const BUSY_STREAMING: &str =
+    "cannot call recv_streaming while another thread is already running recv or recv_streaming";
+/// Why a connection fails whose message can't be sent to its end.
+pub(super) const UNFINISHED: &str = "error in fragmented message";

@@ -1,0 +1,296 @@
+//! Frames in order, in as few allocations as possible.
+
+use std::{collections::VecDeque, ops::Add};
+
+use crate::protocol::message::Kind;
+
+/// Frames in order. Only those at its end may belong to a message that is not complete.
+#[derive(Debug, Default)]
+pub struct Batch {
+    entries: VecDeque<Entry>,
+    small: Vec<u8>,
+    /// So much of `small` has been taken.
+    taken: usize,
+    large: VecDeque<Vec<u8>>,
+    /// What the frames of whole messages amount to.
+    load: Load,
+    /// What the frames of the incomplete message amount to.
+    partial: Load,
+}
+
+/// A whole message.
+#[derive(Debug)]
+pub struct Message<'a> {
+    /// What it carries.
+    pub kind: Kind,
+    /// The payload of its first frame; nearly always of the only one.
+    pub first: &'a [u8],
+    /// The payloads of its other frames.
+    pub rest: Vec<&'a [u8]>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    kind: Kind,
+    fin: bool,
+    is_large: bool,
+    len: usize,
+}
+
+/// What frames amount to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Load {
+    /// About how many bytes they take.
+    pub(super) bytes: usize,
+    /// How many they are.
+    pub(super) frames: usize,
+}
+
+impl Batch {
+    /// Appends a frame, copied.
+    pub fn push(&mut self, kind: Kind, fin: bool, payload: &[u8]) {
+        self.small.extend_from_slice(payload);
+        self.push_entry(kind, fin, payload.len(), false);
+    }
+
+    /// Appends a frame that has a buffer of its own.
+    pub fn push_large(&mut self, kind: Kind, fin: bool, payload: Vec<u8>) {
+        if payload.len() < SMALL {
+            return self.push(kind, fin, &payload);
+        }
+        self.push_entry(kind, fin, payload.len(), true);
+        self.large.push_back(payload);
+    }
+
+    fn push_entry(&mut self, kind: Kind, fin: bool, len: usize, is_large: bool) {
+        let entry = Entry {
+            kind,
+            fin,
+            is_large,
+            len,
+        };
+        self.entries.push_back(entry);
+        self.partial = self.partial + entry.load();
+        if fin {
+            self.load = self.load + self.partial;
+            self.partial = Load::default();
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub(super) fn load(&self) -> Load {
+        self.load
+    }
+
+    pub(super) fn partial(&self) -> Load {
+        self.partial
+    }
+
+    /// Takes the message at the front, if it is whole and `convert` succeeds.
+    pub(super) fn take_message<R, E>(
+        &mut self,
+        convert: impl FnOnce(&Message<'_>) -> Result<R, E>,
+    ) -> Option<Result<R, E>> {
+        if self.load.is_empty() {
+            return None;
+        }
+        let entry = *self.entries.front()?;
+        let first = self.payload(entry);
+        let count = if entry.fin { 1 } else { self.count_frames() };
+        let message = Message {
+            kind: entry.kind,
+            first,
+            rest: if entry.fin {
+                Vec::new()
+            } else {
+                self.rest(count)
+            },
+        };
+        let result = convert(&message);
+        if result.is_ok() {
+            for _ in 0..count {
+                self.remove();
+            }
+        }
+        Some(result)
+    }
+
+    /// Takes the frame at the front, if there is one and `convert` succeeds.
+    pub(super) fn take_frame<R, E>(
+        &mut self,
+        convert: impl FnOnce(Kind, bool, &[u8]) -> Result<R, E>,
+    ) -> Option<Result<R, E>> {
+        let entry = *self.entries.front()?;
+        let result = convert(entry.kind, entry.fin, self.payload(entry));
+        if result.is_ok() {
+            self.remove();
+        }
+        Some(result)
+    }
+
+    /// Takes over all that another batch has.
+    pub(super) fn absorb(&mut self, other: &mut Self) {
+        if self.is_empty() {
+            self.reset();
+            return std::mem::swap(self, other);
+        }
+        self.entries.append(&mut other.entries);
+        self.small.append(&mut other.small);
+        self.large.append(&mut other.large);
+        if other.load.is_empty() {
+            self.partial = self.partial + other.partial;
+        } else {
+            // The message that was incomplete has been completed.
+            self.load = self.load + self.partial + other.load;
+            self.partial = other.partial;
+        }
+        other.load = Load::default();
+        other.partial = Load::default();
+    }
+
+    /// The payload of the entry at the front.
+    fn payload(&self, entry: Entry) -> &[u8] {
+        if entry.is_large {
+            self.large.front().map_or(&[], Vec::as_slice)
+        } else {
+            &self.small[self.taken..self.taken + entry.len]
+        }
+    }
+
+    /// How many frames the message at the front has.
+    fn count_frames(&self) -> usize {
+        self.entries
+            .iter()
+            .position(|entry| entry.fin)
+            .map_or(0, |last| last + 1)
+    }
+
+    /// The payloads of the second to the last of `count` frames.
+    fn rest(&self, count: usize) -> Vec<&[u8]> {
+        let mut position = self.taken;
+        let mut large = self.large.iter();
+        self.entries
+            .iter()
+            .take(count)
+            .map(|entry| {
+                if entry.is_large {
+                    return large.next().map_or(&[][..], Vec::as_slice);
+                }
+                position += entry.len;
+                &self.small[position - entry.len..position]
+            })
+            .skip(1)
+            .collect()
+    }
+
+    /// Removes the frame at the front.
+    fn remove(&mut self) {
+        let Some(entry) = self.entries.pop_front() else {
+            return;
+        };
+        if entry.is_large {
+            self.large.pop_front();
+        } else {
+            self.taken += entry.len;
+        }
+        // Incomplete is only what comes behind all that is whole.
+        let load = if self.load.is_empty() {
+            &mut self.partial
+        } else {
+            &mut self.load
+        };
+        load.bytes -= entry.load().bytes;
+        load.frames -= 1;
+    }
+
+    /// Makes an emptied batch ready to be filled again. Buffers that a burst has made large are
+    /// given back.
+    fn reset(&mut self) {
+        self.taken = 0;
+        self.small.clear();
+        if self.small.capacity() > KEPT {
+            self.small = Vec::new();
+        }
+        if self.entries.capacity() > KEPT / size_of::<Entry>() {
+            self.entries = VecDeque::new();
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.small.capacity()
+    }
+}
+
+impl Message<'_> {
+    /// The size of the payload, in bytes.
+    pub fn len(&self) -> usize {
+        self.first.len() + self.rest.iter().map(|frame| frame.len()).sum::<usize>()
+    }
+
+    /// Whether the payload is empty.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Puts the payload into a buffer of exactly its size.
+    pub fn copy_to(&self, mut buffer: &mut [u8]) {
+        for frame in std::iter::once(&self.first).chain(&self.rest) {
+            let (place, following) = buffer.split_at_mut(frame.len());
+            place.copy_from_slice(frame);
+            buffer = following;
+        }
+    }
+}
+
+impl Entry {
+    fn load(self) -> Load {
+        Load {
+            bytes: self.len + size_of::<Self>(),
+            frames: 1,
+        }
+    }
+}
+
+impl Load {
+    pub(super) fn is_empty(self) -> bool {
+        self.frames == 0
+    }
+
+    /// Both numbers in one, so that they can be read and written at once.
+    pub(super) fn pack(self) -> u64 {
+        let bytes = (self.bytes as u64).min(MAX_BYTES);
+        let frames = (self.frames as u64).min(u64::MAX >> BYTES_BITS);
+        frames << BYTES_BITS | bytes
+    }
+
+    pub(super) fn unpack(packed: u64) -> Self {
+        let part = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        Self {
+            bytes: part(packed & MAX_BYTES),
+            frames: part(packed >> BYTES_BITS),
+        }
+    }
+}
+
+impl Add for Load {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            bytes: self.bytes + other.bytes,
+            frames: self.frames + other.frames,
+        }
+    }
+}
+
+/// A terabyte is more than any process has; what is left counts 16 million frames.
+const BYTES_BITS: u32 = 40;
+const MAX_BYTES: u64 = (1 << BYTES_BITS) - 1;
+/// Below this, copying a payload is cheaper than keeping a buffer for it.
+const SMALL: usize = 4096;
+/// The largest buffer that an empty batch keeps.
+pub(super) const KEPT: usize = 256 * 1024;
