@@ -24,7 +24,7 @@ from websocket_rs.sync_client import WebSocket, connect
 
 
 SIZES = [0, 1, 125, 126, 127, 65535, 65536, 1 << 20]
-WRONG_MESSAGES = [None, 3.5, 7, ["a"], {"a": 1}, "\ud800"]
+WRONG_MESSAGES = [None, 3.5, 7, [7], {"a": 1}, "\ud800"]
 OPTIONS = {
     "ssl": None,
     "ca_file": None,
@@ -35,7 +35,12 @@ OPTIONS = {
     "origin": None,
     "subprotocols": None,
     "close_timeout": 10.0,
+    "compression": None,
+    "extensions": None,
+    "ping_interval": None,
+    "ping_timeout": 20.0,
     "max_size": 2**27,
+    "max_queue": None,
     "inbox_limit": 2**24,
 }
 

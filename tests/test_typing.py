@@ -30,7 +30,13 @@ def blocking() -> None:
     with sync_client.connect("ws://localhost", 1, None) as ws:
         assert_type(ws, sync_client.WebSocket)
         assert_type(ws.recv(), str | bytes)
-        assert_type(ws.recv(timeout=0.5, decode=True), str | bytes)
+        assert_type(ws.recv(timeout=0.5, decode=True), str)
+        assert_type(ws.recv(0.5, False), bytes)
+        assert_type(ws.ping().result(1.0), float)
+        for fragment in ws.recv_streaming():
+            assert_type(fragment, str | bytes)
+        ws.send(["frag", "ments"])
+        ws.send((bytes(n) for n in range(3)), text=True)
         for message in ws:
             assert_type(message, str | bytes)
         ws.send("text")
@@ -75,6 +81,11 @@ async def asynchronous() -> None:
     connecting = async_client.connect("ws://localhost", additional_headers=headers)
     async with connecting as other:
         assert_type(other, async_client.AsyncWebSocket)
+        assert_type(await other.recv(decode=True), str)
+        assert_type(await (await other.ping()), float)
+        async for fragment in other.recv_streaming():
+            assert_type(fragment, str | bytes)
+        await other.send([b"frag", b"ments"], text=True)
     task = asyncio.create_task(async_client.connect("ws://localhost"))
     assert_type(await task, async_client.AsyncWebSocket)
 
@@ -96,7 +107,7 @@ def errors() -> None:
 
 def mistakes(ws: sync_client.WebSocket, other: async_client.AsyncWebSocket) -> None:
     ws.send(1)  # type: ignore[arg-type]
-    ws.recv("1")  # type: ignore[arg-type]
+    ws.recv("1")  # type: ignore[call-overload]
     ws.close("1000")  # type: ignore[arg-type]
     sync_client.connect("ws://localhost", timeout=1)  # type: ignore[call-arg]
     other.state = State.OPEN  # type: ignore[misc]

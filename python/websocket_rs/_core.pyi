@@ -5,15 +5,18 @@ It is private: programs import `websocket_rs.sync_client` and
 """
 
 from asyncio import Future
+from collections.abc import Iterable
 from types import TracebackType
-from typing import Literal, final
+from typing import Literal, final, overload
 
 from typing_extensions import Self, disjoint_base
 
 __all__ = [
+    "DEFLATE_LEVEL",
     "AsyncConnection",
     "ConnectOptions",
     "EchoServer",
+    "PongWaiter",
     "SyncConnection",
     "Wakeups",
     "__version__",
@@ -24,6 +27,8 @@ __all__ = [
 ]
 
 __version__: str
+DEFLATE_LEVEL: int
+"""How hard messages are compressed by default, 0 to 9."""
 
 @final
 class ConnectOptions:
@@ -34,11 +39,17 @@ class ConnectOptions:
         headers: Names and values of further headers, in the order to send.
         origin: The ``Origin`` header.
         subprotocols: Subprotocols to offer, the preferred ones first.
+        compression: What to offer of permessage-deflate: whether the server and the
+            client give up their context, the windows of both, and the client's level.
         user_agent: The ``User-Agent`` header, unless it is among ``headers``.
         server_hostname: The name that TLS asks for and verifies, if not the URL's.
         connect_timeout: Seconds for opening the connection; ``None`` is no limit.
         close_timeout: Seconds for the closing handshake; ``None`` is no limit.
-        max_size: The largest message accepted, in bytes; ``None`` is no limit.
+        ping_interval: Seconds between pings; ``None`` sends none.
+        ping_timeout: Seconds to wait for a pong; ``None`` is no limit.
+        max_size: The largest message and the largest fragment accepted, in bytes;
+            ``None`` is no limit.
+        max_queue: The frames at which reading pauses and resumes; ``None`` is no limit.
         inbox_limit: Bytes of messages that are received ahead.
         write_limit: Bytes of frames that wait to be written before senders wait.
 
@@ -55,11 +66,15 @@ class ConnectOptions:
         headers: list[tuple[str, str]],
         origin: str | None,
         subprotocols: list[str],
+        compression: tuple[bool, bool, int | None, int | None, int] | None,
         user_agent: str | None,
         server_hostname: str | None,
         connect_timeout: float | None,
         close_timeout: float | None,
-        max_size: int | None,
+        ping_interval: float | None,
+        ping_timeout: float | None,
+        max_size: tuple[int | None, int | None],
+        max_queue: tuple[int, int] | None,
         inbox_limit: int,
         write_limit: int,
     ) -> Self: ...
@@ -113,7 +128,17 @@ class SyncConnection:
     def __new__(
         cls, options: ConnectOptions, receive_timeout: float | None
     ) -> Self: ...
-    def send(self, message: str | bytes | bytearray | memoryview) -> None:
+    def send(
+        self,
+        message: str
+        | bytes
+        | bytearray
+        | memoryview
+        | Iterable[str]
+        | Iterable[bytes | bytearray | memoryview],
+        *,
+        text: bool | None = None,
+    ) -> None:
         """Send a message: text if it is a ``str``, binary if it is bytes-like.
 
         Returns when the operating system has taken all of it, which may take as long as
@@ -125,15 +150,37 @@ class SyncConnection:
         which fails the connection. If `close` is called meanwhile, a message that was
         accepted goes out before the Close frame.
 
+        An iterable of such objects is sent as one message in fragments (RFC 6455,
+        section 5.4), each as soon as the iterable yields it, and an empty one at the
+        end. If the iterable raises after the first, or a signal handler does, the
+        connection is failed with code 1011: half a message can't be taken back.
+
         Args:
-            message: The message. A ``memoryview`` is sent as ``bytes()`` would show it.
+            message: The message, or an iterable of its fragments, all ``str`` or all
+                bytes-like. A ``memoryview`` is sent as ``bytes()`` would show it.
+            text: ``True`` to send bytes-like objects, which hold UTF-8, as text;
+                ``False`` to send ``str`` as binary.
 
         Raises:
             ConnectionClosed: If the connection is closed or being closed, or fails.
-            TypeError: If the message is of another type. The connection stays open.
+            ConcurrencyError: If another message is being sent in fragments.
+            TypeError: If the message is of another type. The connection stays open,
+                unless that is so of a fragment after the first.
             UnicodeEncodeError: If a ``str`` holds lone surrogates. Likewise.
+            UnicodeDecodeError: If ``text`` is ``True`` and the message isn't UTF-8.
         """
 
+    @overload
+    def recv(self, timeout: float | None, decode: Literal[True]) -> str: ...
+    @overload
+    def recv(self, timeout: float | None, decode: Literal[False]) -> bytes: ...
+    @overload
+    def recv(self, timeout: float | None = None, *, decode: Literal[True]) -> str: ...
+    @overload
+    def recv(
+        self, timeout: float | None = None, *, decode: Literal[False]
+    ) -> bytes: ...
+    @overload
     def recv(
         self, timeout: float | None = None, decode: bool | None = None
     ) -> str | bytes:
@@ -157,10 +204,74 @@ class SyncConnection:
                 message is left. What failed is the ``__cause__``.
             TimeoutError: If the time has passed. The connection stays open, and what
                 has come of a message is kept for the next call.
-            ConcurrencyError: If another thread is in `recv`.
+            ConcurrencyError: If another thread is in `recv` or `recv_streaming`, or if
+                a message has been taken in part by `recv_streaming`.
             UnicodeDecodeError: If ``decode`` is ``True`` and the message isn't UTF-8.
-                The message is gone.
+                The next call receives the same message.
             ValueError: If the timeout is negative.
+        """
+
+    def recv_fragment(self, decode: bool | None = None) -> tuple[str | bytes, bool]:
+        """Receive the next fragment of a message, and whether it is the last.
+
+        `recv_streaming` is made of it, and says what it raises.
+        """
+
+    def ping(
+        self,
+        data: str | bytes | bytearray | memoryview | None = None,
+        *,
+        ack_on_close: bool = False,
+    ) -> PongWaiter:
+        """Send a ping (RFC 6455, section 5.5.2).
+
+        Args:
+            data: At most 125 bytes; a ``str`` is sent as UTF-8. ``None`` sends four
+                random bytes.
+            ack_on_close: Whether the end of the connection counts as an answer for
+                `PongWaiter.wait` and `PongWaiter.is_set`.
+
+        Returns:
+            Something to wait for the pong with. It need not be waited for. The pong is
+            noticed whether or not a thread is in `recv`.
+
+        Raises:
+            ConnectionClosed: If the connection is closed.
+            ConcurrencyError: If a ping with the same data waits for its pong.
+            TypeError, ValueError: If the data can't be sent. The connection is as it
+                was.
+        """
+
+    def pong(self, data: str | bytes | bytearray | memoryview = b"") -> None:
+        """Send a pong that answers no ping (RFC 6455, section 5.5.3).
+
+        Args:
+            data: At most 125 bytes; a ``str`` is sent as UTF-8.
+
+        Raises:
+            ConnectionClosed: If the connection is closed.
+            TypeError, ValueError: If the data can't be sent. The connection is as it
+                was.
+        """
+
+    def wait_closed(self, timeout: float | None = None) -> bool:
+        """Wait until the connection is closed, by whomever.
+
+        Args:
+            timeout: Seconds to wait; ``None`` is no limit.
+
+        Returns:
+            Whether it is closed, and its thread and descriptors are free.
+
+        Raises:
+            ValueError: If the timeout is negative.
+        """
+
+    @property
+    def latency(self) -> float:
+        """Seconds between the last ping that was answered and its pong.
+
+        0 before the first.
         """
 
     def close(self, code: int = 1000, reason: str = "") -> None:
@@ -250,16 +361,56 @@ class AsyncConnection:
     def finish_opening(self) -> None:
         """Take the result of the attempt: return, or raise why it failed."""
 
-    def post(self, message: str | bytes | bytearray | memoryview) -> bool:
+    def post(self, message: object, text: bool | None = None) -> bool | None:
         """Accept a message for sending.
 
+        Args:
+            message: The message.
+            text: Whether it is text, if its type doesn't say so.
+
         Returns:
-            Whether there is room for more.
+            Whether there is room for more; ``None`` if the message is neither ``str``
+            nor bytes-like.
 
         Raises:
             ConnectionClosed: If the connection is closed or being closed.
-            TypeError: If the message is of another type.
+            ConcurrencyError: If another message is being sent in fragments.
             UnicodeEncodeError: If a ``str`` holds lone surrogates.
+            UnicodeDecodeError: If bytes that are to be sent as text aren't UTF-8.
+        """
+
+    def post_fragment(
+        self, fragment: object, text: bool | None, is_first: bool
+    ) -> bool | None:
+        """Accept a fragment of a message, as `post` does messages."""
+
+    def post_end(self) -> bool:
+        """Accept the end of a message that was sent in fragments."""
+
+    def give_message_up(self) -> None:
+        """Fail the connection: the message can't be sent to its end."""
+
+    def post_ping(
+        self,
+        data: str | bytes | bytearray | memoryview | None,
+        future: Future[float],
+    ) -> None:
+        """Send a ping, and complete the future when its outcome is known.
+
+        Raises:
+            ConnectionClosed: If the connection is closed.
+            ConcurrencyError: If a ping with the same data waits for its pong.
+            TypeError, ValueError: If the data can't be sent.
+        """
+
+    def post_pong(self, data: str | bytes | bytearray | memoryview) -> None:
+        """Send a pong that answers no ping."""
+
+    @property
+    def latency(self) -> float:
+        """Seconds between the last ping that was answered and its pong.
+
+        0 before the first.
         """
 
     def has_room(self) -> bool:
@@ -274,6 +425,14 @@ class AsyncConnection:
 
     def pop(self, decode: bool | None = None) -> str | bytes | None:
         """Take a message that has been received; ``None`` if there is none."""
+
+    def pop_fragment(
+        self, decode: bool | None = None
+    ) -> tuple[str | bytes, bool] | None:
+        """Take a fragment, with whether it is the last; ``None`` if there is none."""
+
+    def leave_message(self) -> bool:
+        """Stop taking fragments. Returns whether a message was taken in part."""
 
     def on_arrival(self, future: Future[None]) -> None:
         """Complete the future when a message has arrived, or none will come any more.
@@ -341,6 +500,52 @@ class AsyncConnection:
     @property
     def has_ended(self) -> bool:
         """Whether the thread and descriptors are free, or it was never open."""
+
+@final
+class PongWaiter:
+    """Waits for the pong that answers a ping, as `WebSocket.ping` returns it.
+
+    It has those methods of `threading.Event` that are of use here. All of them may be
+    called from any thread.
+    """
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for the pong. Return whether it has come.
+
+        Args:
+            timeout: Seconds to wait; ``None`` waits until the pong has come or the
+                connection has ended.
+
+        Returns:
+            ``False`` if the time has passed, or if the connection has ended; for the
+            latter, ``True`` with ``ack_on_close``.
+
+        Raises:
+            ValueError: If the timeout is negative.
+        """
+
+    def is_set(self) -> bool:
+        """Tell whether the pong has come.
+
+        With ``ack_on_close``, also whether the connection has ended.
+        """
+
+    def result(self, timeout: float | None = None) -> float:
+        """Wait for the pong. Return the seconds between the ping and its pong.
+
+        Args:
+            timeout: Seconds to wait; ``None`` waits until the pong has come or the
+                connection has ended.
+
+        Raises:
+            TimeoutError: If the time has passed.
+            ConnectionClosed: If the connection has ended before the pong has come.
+            ValueError: If the timeout is negative.
+        """
+
+    @property
+    def latency(self) -> float | None:
+        """Seconds between the ping and its pong; ``None`` if it hasn't come."""
 
 @final
 class Wakeups:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _core
 from .datastructures import Headers
+from .extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from .tls import interpret
 
 
@@ -36,9 +37,14 @@ def connect_options(
     additional_headers: HeadersLike | None,
     origin: str | None,
     subprotocols: Sequence[str] | None,
+    compression: str | None,
+    extensions: Sequence[ClientPerMessageDeflateFactory] | None,
     user_agent_header: str | None,
     close_timeout: float | None,
-    max_size: int | None,
+    ping_interval: float | None,
+    ping_timeout: float | None,
+    max_size: int | tuple[int | None, int | None] | None,
+    max_queue: int | tuple[int | None, int | None] | None,
     inbox_limit: int,
     write_limit: int,
 ) -> _core.ConnectOptions:
@@ -50,11 +56,15 @@ def connect_options(
         headers=_headers(additional_headers),
         origin=_optional_text("origin", origin),
         subprotocols=_subprotocols(subprotocols),
+        compression=_compression(compression, extensions),
         user_agent=_optional_text("user_agent_header", user_agent_header),
         server_hostname=_optional_text("server_hostname", server_hostname),
         connect_timeout=_seconds("connect_timeout", connect_timeout),
         close_timeout=_seconds("close_timeout", close_timeout),
-        max_size=None if max_size is None else _size("max_size", max_size),
+        ping_interval=_interval("ping_interval", ping_interval),
+        ping_timeout=_seconds("ping_timeout", ping_timeout),
+        max_size=_pair("max_size", max_size),
+        max_queue=_water_marks(max_queue),
         inbox_limit=_size("inbox_limit", inbox_limit),
         write_limit=_size("write_limit", write_limit),
     )
@@ -84,10 +94,74 @@ def _seconds(name: str, value: Any) -> float | None:
 
 def _size(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be a number of bytes, not {value!r}")
+        raise TypeError(f"{name} must be a number, not {value!r}")
     if value < 0:
-        raise ValueError(f"{name} must be 0 bytes or more, not {value!r}")
+        raise ValueError(f"{name} must be 0 or more, not {value!r}")
     return value
+
+
+def _interval(name: str, value: Any) -> float | None:
+    seconds = _seconds(name, value)
+    if seconds is not None and not seconds > 0:
+        raise ValueError(f"{name} must be more than 0 seconds, not {value!r}")
+    return seconds
+
+
+def _pair(name: str, value: Any) -> tuple[int | None, int | None]:
+    """Two limits, of which the second may be left out."""
+    both = value if isinstance(value, tuple) else (value, None)
+    if len(both) != 2:
+        raise TypeError(f"{name} must be a number or a pair of them, not {value!r}")
+    first, second = (None if size is None else _size(name, size) for size in both)
+    return first, second
+
+
+def _water_marks(value: Any) -> tuple[int, int] | None:
+    """The numbers of frames at which reading pauses and resumes."""
+    high, low = _pair("max_queue", value)
+    if high is None and low is None:
+        return None
+    if low is None:
+        low = (high or 0) // 4
+    if high is None:
+        high = low * 4
+    if high < low:
+        raise ValueError(
+            f"max_queue: high must be greater than or equal to low, not {value!r}"
+        )
+    return high, low
+
+
+def _compression(
+    compression: Any, extensions: Any
+) -> tuple[bool, bool, int | None, int | None, int] | None:
+    """The one extension that there is, with its parameters."""
+    if compression not in (None, "deflate"):
+        raise ValueError(f"unsupported compression: {compression!r}")
+    if isinstance(extensions, str) or not isinstance(extensions or [], Sequence):
+        raise TypeError(f"extensions must be a list, not {extensions!r}")
+    factories = list(extensions or [])
+    for factory in factories:
+        if not isinstance(factory, ClientPerMessageDeflateFactory):
+            raise NotImplementedError(
+                "only ClientPerMessageDeflateFactory of "
+                "websocket_rs.extensions.permessage_deflate can be used as an "
+                f"extension, not {factory!r}"
+            )
+    if len(factories) > 1:
+        raise ValueError("permessage-deflate can be offered only once")
+    if not factories:
+        if compression is None:
+            return None
+        factories = [ClientPerMessageDeflateFactory()]
+    [factory] = factories
+    return (
+        factory.server_no_context_takeover,
+        factory.client_no_context_takeover,
+        factory.server_max_window_bits,
+        factory.client_max_window_bits,
+        _core.DEFLATE_LEVEL if factory.level is None else factory.level,
+    )
 
 
 def _optional_text(name: str, value: Any) -> str | None:

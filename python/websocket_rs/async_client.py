@@ -15,10 +15,11 @@ import asyncio
 import weakref
 from asyncio import get_running_loop
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from . import _core
 from ._connection import ConnectionAttributes
+from ._fragments import FragmentedMessage, check_fragments
 from ._options import (
     INBOX_LIMIT,
     MAX_SIZE,
@@ -33,16 +34,20 @@ from .exceptions import ConcurrencyError, ConnectionClosedOK
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Generator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Generator, Sequence
     from ssl import SSLContext
     from types import TracebackType
 
     from typing_extensions import Self
 
     from .datastructures import HeadersLike
+    from .extensions.permessage_deflate import ClientPerMessageDeflateFactory
+    from .typing import DataLike, Fragments
 
 
 __all__ = ["AsyncWebSocket", "connect"]
+
+_T = TypeVar("_T")
 
 
 class AsyncWebSocket(ConnectionAttributes, _core.AsyncConnection):
@@ -59,7 +64,9 @@ class AsyncWebSocket(ConnectionAttributes, _core.AsyncConnection):
     __slots__ = (
         "__weakref__",
         "_deadline",
+        "_fragmented",
         "_id",
+        "_in_message",
         "_loop",
         "_receive_timeout",
         "_receiving",
@@ -69,14 +76,21 @@ class AsyncWebSocket(ConnectionAttributes, _core.AsyncConnection):
 
     _loop: asyncio.AbstractEventLoop
     _receive_timeout: float | None
+    # The message that is being sent in fragments, if any.
+    _fragmented: FragmentedMessage | None
+    # Whether recv can't be called: another one runs, or a message was taken in part. In
+    # the latter case recv_streaming can.
     _receiving: bool
+    _in_message: bool
     # The future that recv waits for, the time at which it gives up, and the timer that
     # looks after that. A timer outlives many calls: it is set anew only when it is due.
     _waiter: asyncio.Future[None] | None
     _deadline: float
     _timer: asyncio.TimerHandle | None
 
-    async def send(self, message: str | bytes | bytearray | memoryview) -> None:
+    async def send(
+        self, message: DataLike | Fragments, *, text: bool | None = None
+    ) -> None:
         """Send a message: text if it is a ``str``, binary if it is bytes-like.
 
         Returns when the message is accepted for sending. While more than
@@ -84,21 +98,60 @@ class AsyncWebSocket(ConnectionAttributes, _core.AsyncConnection):
         message is still sent, as a whole. Messages go out in the order of the calls;
         any number of tasks may send.
 
+        An iterable or asynchronous iterable of such objects is sent as one message in
+        fragments (RFC 6455, section 5.4), each as soon as the iterable yields it, and
+        an empty one at the end. Other messages wait until then. If the iterable raises
+        after the first, or the call is cancelled, the connection is failed with code
+        1011.
+
         Args:
-            message: The message. A mutable one may be changed after the call.
+            message: The message, or an iterable of its fragments, all ``str`` or all
+                bytes-like. A mutable one may be changed after the call.
+            text: ``True`` to send bytes-like objects, which hold UTF-8, as text;
+                ``False`` to send ``str`` as binary.
 
         Raises:
             ConnectionClosed: If the connection is closed.
-            TypeError: If the message is of another type.
+            TypeError: If the message is of another type. The connection is as it was,
+                unless that is so of a fragment after the first.
             UnicodeEncodeError: If a ``str`` holds lone surrogates.
+            UnicodeDecodeError: If ``text`` is ``True`` and the message isn't UTF-8.
         """
-        if get_running_loop() is not self._loop:
-            raise RuntimeError(f"{self!r} belongs to a different event loop")
-        if not self.post(message):
-            while not self.has_room():
-                waiter = self._loop.create_future()
-                self.on_room(waiter)
-                await waiter
+        self._check_loop()
+        while self._fragmented is not None:
+            await self._fragmented.wait()
+        has_room = self.post(message, text)
+        if has_room:
+            return
+        if has_room is not None:
+            await self.wait_for_room()
+            return
+        check_fragments(message)
+        self._fragmented = FragmentedMessage(self)
+        try:
+            await self._fragmented.send(message, text)
+        finally:
+            self._fragmented = None
+
+    async def wait_for_room(self) -> None:
+        """Wait until less than ``write_limit`` bytes wait to be written.
+
+        Raises:
+            ConnectionClosed: If the connection is closed.
+        """
+        while not self.has_room():
+            waiter = self._loop.create_future()
+            self.on_room(waiter)
+            await waiter
+
+    @overload
+    async def recv(self, decode: Literal[True]) -> str: ...
+
+    @overload
+    async def recv(self, decode: Literal[False]) -> bytes: ...
+
+    @overload
+    async def recv(self, decode: bool | None = None) -> str | bytes: ...
 
     async def recv(self, decode: bool | None = None) -> str | bytes:
         """Receive the next message: a ``str`` if it is text, ``bytes`` if it is binary.
@@ -113,18 +166,107 @@ class AsyncWebSocket(ConnectionAttributes, _core.AsyncConnection):
         Raises:
             ConnectionClosed: If the connection is closed and no message is left.
             TimeoutError: If ``receive_timeout`` has passed. The connection stays open.
-            ConcurrencyError: If another task is in `recv`.
+            ConcurrencyError: If another task is in `recv` or `recv_streaming`, or if a
+                message has been taken in part by `recv_streaming`.
         """
         if self._receiving:
             raise ConcurrencyError(
-                "cannot call recv while another coroutine is already running recv"
+                "cannot call recv while another coroutine "
+                "is already running recv or recv_streaming"
             )
         message = self.pop(decode)
         if message is not None:
             return message
-        loop = get_running_loop()
-        if loop is not self._loop:
+        return await self._next(self.pop, decode)
+
+    async def recv_streaming(
+        self, decode: bool | None = None
+    ) -> AsyncGenerator[str | bytes, None]:
+        """Receive the next message fragment by fragment, as the fragments arrive.
+
+        If the iterator isn't used up, or is cancelled, the message stays where it is:
+        `recv` raises `ConcurrencyError`, and another `recv_streaming` yields what is
+        left of it. That is also how to go on after a `TimeoutError`.
+
+        Args:
+            decode: ``True`` for ``str`` and ``False`` for ``bytes``, whatever the
+                message is.
+
+        Yields:
+            Fragments: ``str`` if the message is text, ``bytes`` if it is binary. A
+            character that is cut by the end of a fragment comes with the next one.
+
+        Raises:
+            ConnectionClosed: If the connection is closed and no fragment is left.
+            TimeoutError: If ``receive_timeout`` has passed for one fragment.
+            ConcurrencyError: If another task is in `recv` or `recv_streaming`.
+        """
+        is_last = False
+        while not is_last:
+            if self._receiving and not self._in_message:
+                raise ConcurrencyError(
+                    "cannot call recv_streaming while another coroutine "
+                    "is already running recv or recv_streaming"
+                )
+            self._in_message = False
+            try:
+                taken = self.pop_fragment(decode)
+                if taken is None:
+                    taken = await self._next(self.pop_fragment, decode)
+            finally:
+                # What is left of a message can't be taken by recv.
+                self._receiving = self._in_message = self.leave_message()
+            fragment, is_last = taken
+            yield fragment
+
+    async def ping(self, data: DataLike | None = None) -> asyncio.Future[float]:
+        """Send a ping (RFC 6455, section 5.5.2).
+
+        ``latency = await (await ws.ping())`` waits for the pong.
+
+        Args:
+            data: At most 125 bytes; a ``str`` is sent as UTF-8. ``None`` sends four
+                random bytes.
+
+        Returns:
+            A future of the seconds between the ping and its pong. It need not be
+            awaited. If the connection ends before the pong has come, it raises
+            `ConnectionClosed`.
+
+        Raises:
+            ConnectionClosed: If the connection is closed.
+            ConcurrencyError: If a ping with the same data waits for its pong.
+            TypeError, ValueError: If the data can't be sent. The connection is as it
+                was.
+        """
+        self._check_loop()
+        waiter: asyncio.Future[float] = self._loop.create_future()
+        self.post_ping(data, waiter)
+        return waiter
+
+    async def pong(self, data: DataLike = b"") -> None:
+        """Send a pong that answers no ping (RFC 6455, section 5.5.3).
+
+        Args:
+            data: At most 125 bytes; a ``str`` is sent as UTF-8.
+
+        Raises:
+            ConnectionClosed: If the connection is closed.
+            TypeError, ValueError: If the data can't be sent. The connection is as it
+                was.
+        """
+        self._check_loop()
+        self.post_pong(data)
+
+    def _check_loop(self) -> None:
+        if get_running_loop() is not self._loop:
             raise RuntimeError(f"{self!r} belongs to a different event loop")
+
+    async def _next(self, take: Callable[[bool | None], _T | None], decode: Any) -> _T:
+        """Wait until there is something to take, and take it."""
+        self._check_loop()
+        loop = self._loop
+        taken: _T | None = None
         timeout = self._receive_timeout
         if timeout is not None:
             self._deadline = deadline = loop.time() + timeout
@@ -132,20 +274,20 @@ class AsyncWebSocket(ConnectionAttributes, _core.AsyncConnection):
                 self._set_timer()
         self._receiving = True
         try:
-            while message is None:
+            while taken is None:
                 self._waiter = waiter = loop.create_future()
                 self.on_arrival(waiter)
                 # The timer may have come due just as an earlier message woke the task.
                 if timeout is not None and self._timer is None:
                     self._set_timer()
                 await waiter
-                message = self.pop(decode)
+                taken = take(decode)
         finally:
             self._receiving = False
             self._waiter = None
-            if message is None:
+            if taken is None:
                 self.forget_arrival()
-        return message
+        return taken
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close the connection, and wait until it is closed, at most ``close_timeout``.
@@ -246,11 +388,22 @@ class connect(Coroutine[Any, Any, AsyncWebSocket]):
         server_hostname: The name to ask for and verify, if not the URL's host.
         origin: The ``Origin`` header.
         subprotocols: Subprotocols to offer, the preferred ones first.
+        compression: ``"deflate"`` offers to compress messages (RFC 7692).
+        extensions: A `ClientPerMessageDeflateFactory` with other parameters than the
+            default ones of ``compression``.
         additional_headers: Further headers of the request.
         user_agent_header: The ``User-Agent`` header; ``None`` to send none.
         close_timeout: Seconds for the closing handshake. ``None`` is no limit.
+        ping_interval: Seconds between pings that keep the connection alive and notice
+            when it is dead. ``None`` sends none.
+        ping_timeout: Seconds to wait for the pong, after which the connection is failed
+            with code 1011. ``None`` is no limit.
         max_size: The largest message accepted, in bytes; larger ones fail the
-            connection with code 1009. ``None`` is no limit.
+            connection with code 1009. ``None`` is no limit. A pair limits messages and
+            each of their fragments.
+        max_queue: Frames of messages that are received ahead before the server is
+            slowed down, and optionally, as the second of a pair, how many are left when
+            it may go on; by default, a quarter. ``None`` is no limit.
         inbox_limit: Bytes of messages that are received ahead before the server is
             slowed down.
         write_limit: Bytes of messages that wait to be written before `send` waits.
@@ -281,13 +434,18 @@ class connect(Coroutine[Any, Any, AsyncWebSocket]):
         # WebSocket
         origin: str | None = None,
         subprotocols: Sequence[str] | None = None,
+        compression: str | None = None,
+        extensions: Sequence[ClientPerMessageDeflateFactory] | None = None,
         # HTTP
         additional_headers: HeadersLike | None = None,
         user_agent_header: str | None = USER_AGENT,
         # Timeouts
         close_timeout: float | None = 10.0,
+        ping_interval: float | None = None,
+        ping_timeout: float | None = 20.0,
         # Limits
-        max_size: int | None = MAX_SIZE,
+        max_size: int | tuple[int | None, int | None] | None = MAX_SIZE,
+        max_queue: int | tuple[int | None, int | None] | None = None,
         inbox_limit: int = INBOX_LIMIT,
         write_limit: int = WRITE_LIMIT,
     ) -> None:
@@ -302,9 +460,14 @@ class connect(Coroutine[Any, Any, AsyncWebSocket]):
             additional_headers=additional_headers,
             origin=origin,
             subprotocols=subprotocols,
+            compression=compression,
+            extensions=extensions,
             user_agent_header=user_agent_header,
             close_timeout=close_timeout,
+            ping_interval=ping_interval,
+            ping_timeout=ping_timeout,
             max_size=max_size,
+            max_queue=max_queue,
             inbox_limit=inbox_limit,
             write_limit=write_limit,
         )
@@ -317,7 +480,9 @@ class connect(Coroutine[Any, Any, AsyncWebSocket]):
         ws = AsyncWebSocket(self._options, wakeups_of(loop))
         ws._loop = loop
         ws._receive_timeout = self._receive_timeout
+        ws._fragmented = None
         ws._receiving = False
+        ws._in_message = False
         ws._waiter = None
         ws._deadline = 0.0
         ws._timer = None

@@ -28,13 +28,14 @@ from ._options import (
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from ssl import SSLContext
     from types import TracebackType
 
     from typing_extensions import Self
 
     from .datastructures import HeadersLike
+    from .extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
 
 __all__ = ["WebSocket", "connect"]
@@ -52,6 +53,31 @@ class WebSocket(ConnectionAttributes, _core.SyncConnection):
     """
 
     __slots__ = ("__weakref__", "_id")
+
+    def recv_streaming(self, decode: bool | None = None) -> Iterator[str | bytes]:
+        """Receive the next message fragment by fragment, as the fragments arrive.
+
+        If the iterator isn't used up, the message stays where it is: `recv` raises
+        `ConcurrencyError`, and another `recv_streaming` yields what is left of it. That
+        is also how to go on after a `TimeoutError`.
+
+        Args:
+            decode: ``True`` for ``str`` and ``False`` for ``bytes``, whatever the
+                message is.
+
+        Yields:
+            Fragments: ``str`` if the message is text, ``bytes`` if it is binary. A
+            character that is cut by the end of a fragment comes with the next one.
+
+        Raises:
+            ConnectionClosed: If the connection is closed and no fragment is left.
+            TimeoutError: If ``receive_timeout`` has passed for one fragment.
+            ConcurrencyError: If another thread is in `recv` or `recv_streaming`.
+        """
+        is_last = False
+        while not is_last:
+            fragment, is_last = self.recv_fragment(decode)
+            yield fragment
 
     def __enter__(self) -> Self:
         return self
@@ -79,13 +105,18 @@ def connect(
     # WebSocket
     origin: str | None = None,
     subprotocols: Sequence[str] | None = None,
+    compression: str | None = None,
+    extensions: Sequence[ClientPerMessageDeflateFactory] | None = None,
     # HTTP
     additional_headers: HeadersLike | None = None,
     user_agent_header: str | None = USER_AGENT,
     # Timeouts
     close_timeout: float | None = 10.0,
+    ping_interval: float | None = None,
+    ping_timeout: float | None = 20.0,
     # Limits
-    max_size: int | None = MAX_SIZE,
+    max_size: int | tuple[int | None, int | None] | None = MAX_SIZE,
+    max_queue: int | tuple[int | None, int | None] | None = None,
     inbox_limit: int = INBOX_LIMIT,
 ) -> WebSocket:
     """Connect to a WebSocket server and return the open connection.
@@ -107,11 +138,22 @@ def connect(
         server_hostname: The name to ask for and verify, if not the URL's host.
         origin: The ``Origin`` header.
         subprotocols: Subprotocols to offer, the preferred ones first.
+        compression: ``"deflate"`` offers to compress messages (RFC 7692).
+        extensions: A `ClientPerMessageDeflateFactory` with other parameters than the
+            default ones of ``compression``.
         additional_headers: Further headers of the request.
         user_agent_header: The ``User-Agent`` header; ``None`` to send none.
         close_timeout: Seconds for the closing handshake. ``None`` is no limit.
+        ping_interval: Seconds between pings that keep the connection alive and notice
+            when it is dead. ``None`` sends none.
+        ping_timeout: Seconds to wait for the pong, after which the connection is failed
+            with code 1011. ``None`` is no limit.
         max_size: The largest message accepted, in bytes; larger ones fail the
-            connection with code 1009. ``None`` is no limit.
+            connection with code 1009. ``None`` is no limit. A pair limits messages and
+            each of their fragments.
+        max_queue: Frames of messages that are received ahead before the server is
+            slowed down, and optionally, as the second of a pair, how many are left when
+            it may go on; by default, a quarter. ``None`` is no limit.
         inbox_limit: Bytes of messages that are received ahead before the server is
             slowed down.
 
@@ -135,9 +177,14 @@ def connect(
         additional_headers=additional_headers,
         origin=origin,
         subprotocols=subprotocols,
+        compression=compression,
+        extensions=extensions,
         user_agent_header=user_agent_header,
         close_timeout=close_timeout,
+        ping_interval=ping_interval,
+        ping_timeout=ping_timeout,
         max_size=max_size,
+        max_queue=max_queue,
         inbox_limit=inbox_limit,
         write_limit=WRITE_LIMIT,
     )

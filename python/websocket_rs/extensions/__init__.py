@@ -1,0 +1,8 @@
+"""Extensions of the protocol: permessage-deflate is the one that there is."""
+
+from __future__ import annotations
+
+from .permessage_deflate import ClientPerMessageDeflateFactory
+
+
+__all__ = ["ClientPerMessageDeflateFactory"]
