@@ -1,0 +1,1 @@
+"""Autobahn|Testsuite against our clients. See README.md."""
