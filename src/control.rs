@@ -64,7 +64,7 @@ impl Control {
         live().insert(self.id, Arc::clone(self));
         // The handle is stored before anyone can look for it.
         let mut thread = self.thread_slot();
-        match process::spawn(format!("websocket-{}", self.id), body) {
+        match process::spawn(self.name(), body) {
             Ok(handle) => {
                 *thread = Some(handle);
                 Ok(())
@@ -74,6 +74,11 @@ impl Control {
                 Err(Error::io("start the connection's thread", error))
             }
         }
+    }
+
+    /// The name of the thread, and of the connection.
+    pub fn name(&self) -> String {
+        format!("websocket-{}", self.id)
     }
 
     /// Whether the thread is one of this process, not of one that this was forked from.

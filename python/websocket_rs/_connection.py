@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from . import _core
 from .protocol import State
 
 
@@ -15,28 +16,16 @@ if TYPE_CHECKING:
 __all__ = ["ConnectionAttributes"]
 
 
-class ConnectionAttributes:
+class ConnectionAttributes(_core.Connection):
     """The attributes that are made of what the core knows.
 
-    To be put before a class of the core; both must leave room for ``_id``.
+    Derived classes have a slot for ``_id``: two bases with fields can't be combined.
     """
 
     __slots__ = ()
 
     if TYPE_CHECKING:
         _id: UUID
-
-        @property
-        def state_number(self) -> int: ...
-        @property
-        def close_frame(self) -> tuple[int, str] | None: ...
-        @property
-        def has_ended(self) -> bool: ...
-        @property
-        def name(self) -> str: ...
-        @property
-        def target(self) -> str: ...
-        def abandon(self) -> None: ...
 
     @property
     def id(self) -> UUID:
@@ -46,9 +35,7 @@ class ConnectionAttributes:
         except AttributeError:
             from uuid import uuid4
 
-            # The slot is in the derived classes: two bases with fields can't be
-            # combined.
-            self._id = uuid4()  # type: ignore[misc]
+            self._id = uuid4()
             return self._id
 
     @property

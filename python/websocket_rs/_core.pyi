@@ -15,6 +15,7 @@ __all__ = [
     "DEFLATE_LEVEL",
     "AsyncConnection",
     "ConnectOptions",
+    "Connection",
     "EchoServer",
     "PongWaiter",
     "SyncConnection",
@@ -114,7 +115,60 @@ class ConnectOptions:
         """
 
 @disjoint_base
-class SyncConnection:
+class Connection:
+    """The base class of the connections of both clients. Nothing in it waits."""
+
+    def abandon(self) -> None:
+        """Give the connection up, without the closing handshake and without waiting.
+
+        One that is being closed is left to its thread, which sees that through.
+        """
+
+    @property
+    def latency(self) -> float:
+        """Seconds between the last ping that was answered and its pong.
+
+        0 before the first.
+        """
+
+    @property
+    def name(self) -> str:
+        """The name of the connection, of its thread, and of it in log records."""
+
+    @property
+    def target(self) -> str:
+        """The URL without credentials and query."""
+
+    @property
+    def subprotocol(self) -> str | None:
+        """The subprotocol agreed upon, if any."""
+
+    @property
+    def local_address(
+        self,
+    ) -> tuple[str, int] | tuple[str, int, int, int] | None:
+        """The address of this end, as the `socket` module shows addresses."""
+
+    @property
+    def remote_address(
+        self,
+    ) -> tuple[str, int] | tuple[str, int, int, int] | None:
+        """The address of the server, as the `socket` module shows addresses."""
+
+    @property
+    def state_number(self) -> int:
+        """The number of the state: 0 CONNECTING, 1 OPEN, 2 CLOSING, 3 CLOSED."""
+
+    @property
+    def close_frame(self) -> tuple[int, str] | None:
+        """The close code and reason received, once the connection is closed."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the thread and descriptors are free, or it was never open."""
+
+@disjoint_base
+class SyncConnection(Connection):
     """The base class of `websocket_rs.sync_client.WebSocket`.
 
     Making one opens the connection and blocks until it is open; use
@@ -267,13 +321,6 @@ class SyncConnection:
             ValueError: If the timeout is negative.
         """
 
-    @property
-    def latency(self) -> float:
-        """Seconds between the last ping that was answered and its pong.
-
-        0 before the first.
-        """
-
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Close the connection, and wait until it is closed.
 
@@ -292,54 +339,12 @@ class SyncConnection:
             TypeError: If they aren't an ``int`` and a ``str``.
         """
 
-    def abandon(self) -> None:
-        """Give the connection up, without the closing handshake and without waiting.
-
-        One that is being closed is left to its thread, which sees that through.
-        """
-
     def __iter__(self) -> Self: ...
     def __next__(self) -> str | bytes:
         """Receive the next message, as `recv` does; end if it was closed normally."""
 
-    @property
-    def name(self) -> str:
-        """The name of the connection, of its thread, and of it in log records."""
-
-    @property
-    def target(self) -> str:
-        """The URL without credentials and query."""
-
-    @property
-    def subprotocol(self) -> str | None:
-        """The subprotocol agreed upon, if any."""
-
-    @property
-    def local_address(
-        self,
-    ) -> tuple[str, int] | tuple[str, int, int, int] | None:
-        """The address of this end, as the `socket` module shows addresses."""
-
-    @property
-    def remote_address(
-        self,
-    ) -> tuple[str, int] | tuple[str, int, int, int] | None:
-        """The address of the server, as the `socket` module shows addresses."""
-
-    @property
-    def state_number(self) -> int:
-        """The number of the state: 1 OPEN, 2 CLOSING, 3 CLOSED."""
-
-    @property
-    def close_frame(self) -> tuple[int, str] | None:
-        """The close code and reason received, once the connection is closed."""
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether the connection's thread and descriptors are free."""
-
 @disjoint_base
-class AsyncConnection:
+class AsyncConnection(Connection):
     """The base class of `websocket_rs.async_client.AsyncWebSocket`.
 
     No method waits. What would have to wait takes a future of the event loop, and
@@ -406,13 +411,6 @@ class AsyncConnection:
     def post_pong(self, data: str | bytes | bytearray | memoryview) -> None:
         """Send a pong that answers no ping."""
 
-    @property
-    def latency(self) -> float:
-        """Seconds between the last ping that was answered and its pong.
-
-        0 before the first.
-        """
-
     def has_room(self) -> bool:
         """Tell whether there is room to send.
 
@@ -458,48 +456,6 @@ class AsyncConnection:
         Returns:
             Whether it has ended already. The future is forgotten then.
         """
-
-    def abandon(self) -> None:
-        """Give the connection up, without the closing handshake and without waiting.
-
-        One that is being closed is left to its thread, which sees that through.
-        """
-
-    @property
-    def name(self) -> str:
-        """The name of the connection, of its thread, and of it in log records."""
-
-    @property
-    def target(self) -> str:
-        """The URL without credentials and query."""
-
-    @property
-    def subprotocol(self) -> str | None:
-        """The subprotocol agreed upon, if any."""
-
-    @property
-    def local_address(
-        self,
-    ) -> tuple[str, int] | tuple[str, int, int, int] | None:
-        """The address of this end, as the `socket` module shows addresses."""
-
-    @property
-    def remote_address(
-        self,
-    ) -> tuple[str, int] | tuple[str, int, int, int] | None:
-        """The address of the server, as the `socket` module shows addresses."""
-
-    @property
-    def state_number(self) -> int:
-        """The number of the state: 0 CONNECTING, 1 OPEN, 2 CLOSING, 3 CLOSED."""
-
-    @property
-    def close_frame(self) -> tuple[int, str] | None:
-        """The close code and reason received, once the connection is closed."""
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether the thread and descriptors are free, or it was never open."""
 
 @final
 class PongWaiter:

@@ -12,12 +12,13 @@ use std::{
 use pyo3::{PyTraverseError, PyVisit, prelude::*};
 
 use super::{
+    connection::BaseConnection,
     convert::{self, Code, Outgoing, Reason},
     event_loop::{Event, Notice, Signals, Wakeups},
     exceptions, logging,
     options::ConnectOptions,
     streaming::Streaming,
-    sync_client::{UNFINISHED, close_frame, latency, state_number},
+    sync_client::UNFINISHED,
 };
 use crate::{
     connection::{Connection, Observer},
@@ -30,12 +31,12 @@ use crate::{
     opening::open,
     options,
     outbox::Part,
-    protocol::{close::State, message::Kind},
+    protocol::message::Kind,
 };
 
 /// A connection whose methods never block. The base class of
 /// `websocket_rs.async_client.AsyncWebSocket`.
-#[pyclass(frozen, subclass, module = "websocket_rs._core")]
+#[pyclass(frozen, subclass, extends = BaseConnection, module = "websocket_rs._core")]
 pub(super) struct AsyncConnection {
     control: Arc<Control>,
     wakeups: Py<Wakeups>,
@@ -47,7 +48,6 @@ pub(super) struct AsyncConnection {
     streaming: Mutex<Streaming>,
     /// How many pings were sent that a future waits for.
     pings: AtomicU64,
-    target: String,
 }
 
 /// What the program waits for, told to its loop as it happens.
@@ -90,7 +90,11 @@ impl Observer for Watcher {
 impl AsyncConnection {
     /// Starts to connect, in a new connection thread.
     #[new]
-    fn new(py: Python<'_>, options: &ConnectOptions, wakeups: Py<Wakeups>) -> PyResult<Self> {
+    fn new(
+        py: Python<'_>,
+        options: &ConnectOptions,
+        wakeups: Py<Wakeups>,
+    ) -> PyResult<PyClassInitializer<Self>> {
         logging::refresh(py)?;
         let raise = |error| exceptions::raise(py, error);
         exceptions::load(py)?;
@@ -111,7 +115,8 @@ impl AsyncConnection {
             move || run(&options, &control, &notices, &opened)
         };
         py.detach(|| control.spawn(run)).map_err(raise)?;
-        Ok(Self {
+        let base = BaseConnection::new(Arc::clone(&control), options.inner.uri.to_string());
+        let this = Self {
             control,
             wakeups,
             notices,
@@ -119,8 +124,8 @@ impl AsyncConnection {
             connection: OnceLock::new(),
             streaming: Mutex::default(),
             pings: AtomicU64::new(0),
-            target: options.inner.uri.to_string(),
-        })
+        };
+        Ok(PyClassInitializer::from(base).add_subclass(this))
     }
 
     /// Completes the future when the attempt to connect has ended, well or not.
@@ -139,20 +144,22 @@ impl AsyncConnection {
     }
 
     /// Takes the result of the attempt to connect: returns, or raises why it failed.
-    fn finish_opening(&self, py: Python<'_>) -> PyResult<()> {
-        let result = self
+    fn finish_opening(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let (py, this) = (slf.py(), slf.get());
+        let result = this
             .opened
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         match result {
             Some(Ok(connection)) => {
+                slf.as_super().get().set_open(Arc::clone(&connection));
                 // It is set here only, once.
-                let _ = self.connection.set(connection);
+                let _ = this.connection.set(connection);
                 logging::drain(py)
             }
             Some(Err(error)) => {
-                py.detach(|| self.control.join());
+                py.detach(|| this.control.join());
                 logging::drain(py)?;
                 Err(exceptions::raise(py, error))
             }
@@ -242,14 +249,6 @@ impl AsyncConnection {
             Ok(())
         })
         .map_err(|error| exceptions::raise(py, error))
-    }
-
-    /// The seconds between the last ping that was answered and its pong; 0 before the first.
-    #[getter]
-    fn latency(&self) -> f64 {
-        self.connection
-            .get()
-            .map_or(0.0, |connection| latency(connection))
     }
 
     /// Completes the future when there is room again, or nothing can be sent any more.
@@ -380,72 +379,8 @@ impl AsyncConnection {
         Ok(ended)
     }
 
-    /// Give the connection up without the closing handshake and without waiting.
-    fn abandon(&self, py: Python<'_>) {
-        py.detach(|| self.give_up());
-    }
-
-    /// Whether the connection's thread and descriptors are free, or it was never open.
-    #[getter]
-    fn has_ended(&self, py: Python<'_>) -> bool {
-        match self.connection.get() {
-            Some(connection) => {
-                connection.check_process().is_err() || py.detach(|| connection.has_ended())
-            }
-            None => true,
-        }
-    }
-
-    /// The number of the state: 0 CONNECTING, 1 OPEN, 2 CLOSING, 3 CLOSED.
-    #[getter]
-    fn state_number(&self) -> u8 {
-        self.connection
-            .get()
-            .map_or(0, |connection| state_number(connection))
-    }
-
-    /// The close code and reason received, once the connection is closed.
-    #[getter]
-    fn close_frame(&self) -> Option<(u16, String)> {
-        self.connection
-            .get()
-            .and_then(|connection| close_frame(connection))
-    }
-
     fn __traverse__(&self, visit: PyVisit<'_>) -> std::result::Result<(), PyTraverseError> {
         visit.call(&self.wakeups)
-    }
-
-    /// The name of the connection and of its thread.
-    #[getter]
-    fn name(&self) -> String {
-        format!("websocket-{}", self.control.id)
-    }
-
-    /// The URI without credentials and query.
-    #[getter]
-    fn target(&self) -> &str {
-        &self.target
-    }
-
-    /// The subprotocol agreed upon, if any.
-    #[getter]
-    fn subprotocol(&self) -> Option<&str> {
-        self.connection.get()?.agreed.subprotocol.as_deref()
-    }
-
-    /// The address of this end.
-    #[getter]
-    fn local_address<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let connection = self.connection(py)?;
-        convert::address(py, connection.addresses.0)
-    }
-
-    /// The address of the server.
-    #[getter]
-    fn remote_address<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let connection = self.connection(py)?;
-        convert::address(py, connection.addresses.1)
     }
 }
 
@@ -486,26 +421,10 @@ impl AsyncConnection {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Ends a connection that nobody can use any more. One that is being closed is left to its
-    /// thread, which sees that through.
-    fn give_up(&self) {
-        if !self.control.is_in_this_process() {
-            return;
-        }
-        let is_closing = self
-            .connection
-            .get()
-            .is_some_and(|connection| connection.state() == State::Closing);
-        if !is_closing {
-            self.control.stop();
-        }
-    }
 }
 
 impl Drop for AsyncConnection {
     fn drop(&mut self) {
-        self.give_up();
         for event in [Event::Opened, Event::Arrived, Event::Drained, Event::Ended] {
             self.wakeups.get().forget((self.control.id, event));
         }

@@ -6,6 +6,7 @@
 //! frozen, so that any number of threads may be inside its methods.
 
 mod async_client;
+mod connection;
 mod convert;
 mod echo_server;
 mod event_loop;
@@ -30,8 +31,8 @@ mod core {
     #[pymodule_export]
     use super::{
         after_fork_in_child, after_fork_in_parent, async_client::AsyncConnection, before_fork,
-        echo_server::EchoServer, event_loop::Wakeups, options::ConnectOptions, pong::PongWaiter,
-        shutdown, sync_client::SyncConnection,
+        connection::BaseConnection, echo_server::EchoServer, event_loop::Wakeups,
+        options::ConnectOptions, pong::PongWaiter, shutdown, sync_client::SyncConnection,
     };
 
     use pyo3::prelude::*;

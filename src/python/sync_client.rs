@@ -11,6 +11,7 @@ use std::{
 use pyo3::{exceptions::PyStopIteration, prelude::*};
 
 use super::{
+    connection::BaseConnection,
     convert::{self, Code, Outgoing, Reason},
     exceptions,
     fragments::Fragments,
@@ -27,14 +28,11 @@ use crate::{
     error::Error,
     opening::open,
     outbox::Part,
-    protocol::{
-        close::{NORMAL, State},
-        message::Kind,
-    },
+    protocol::{close::NORMAL, message::Kind},
 };
 
 /// A connection whose methods block. The base class of `websocket_rs.sync_client.WebSocket`.
-#[pyclass(frozen, subclass, module = "websocket_rs._core")]
+#[pyclass(frozen, subclass, extends = BaseConnection, module = "websocket_rs._core")]
 pub(super) struct SyncConnection {
     connection: Arc<Connection>,
     receive_timeout: Option<Duration>,
@@ -44,7 +42,6 @@ pub(super) struct SyncConnection {
     streaming: Mutex<Streaming>,
     /// Whether that message has begun, so that `recv` can't take the rest of it.
     in_message: AtomicBool,
-    target: String,
 }
 
 /// Nobody waits for a sync connection outside of its calls.
@@ -74,7 +71,7 @@ impl SyncConnection {
         py: Python<'_>,
         options: &ConnectOptions,
         receive_timeout: Option<f64>,
-    ) -> PyResult<Self> {
+    ) -> PyResult<PyClassInitializer<Self>> {
         let receive_timeout = convert::timeout("receive_timeout", receive_timeout)?;
         logging::refresh(py)?;
         exceptions::load(py)?;
@@ -104,10 +101,12 @@ impl SyncConnection {
             receiving: AtomicBool::new(false),
             streaming: Mutex::default(),
             in_message: AtomicBool::new(false),
-            target: options.uri.to_string(),
         };
+        let control = Arc::clone(&this.connection.control);
+        let base = BaseConnection::new(control, options.uri.to_string());
+        base.set_open(Arc::clone(&this.connection));
         logging::drain(py)?;
-        Ok(this)
+        Ok(PyClassInitializer::from(base).add_subclass(this))
     }
 
     /// Send a message: text if it is a `str`, binary if it is bytes-like.
@@ -277,12 +276,6 @@ impl SyncConnection {
         })
     }
 
-    /// The seconds between the last ping that was answered and its pong; 0 before the first.
-    #[getter]
-    fn latency(&self) -> f64 {
-        latency(&self.connection)
-    }
-
     /// Close the connection, and wait until it is closed, at most `close_timeout`.
     ///
     /// Does nothing if the connection is closed. May be called from any thread, also while
@@ -331,17 +324,6 @@ impl SyncConnection {
         })
     }
 
-    /// Give the connection up without the closing handshake and without waiting.
-    fn abandon(&self, py: Python<'_>) {
-        py.detach(|| self.give_up());
-    }
-
-    /// Whether the connection's thread and descriptors are free.
-    #[getter]
-    fn has_ended(&self, py: Python<'_>) -> bool {
-        self.connection.check_process().is_err() || py.detach(|| self.connection.has_ended())
-    }
-
     fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
         slf
     }
@@ -353,49 +335,6 @@ impl SyncConnection {
             Err(error) if exceptions::is_closed_ok(py, &error) => Err(PyStopIteration::new_err(())),
             other => other,
         }
-    }
-
-    /// The number of the state: 1 OPEN, 2 CLOSING, 3 CLOSED.
-    #[getter]
-    fn state_number(&self, py: Python<'_>) -> PyResult<u8> {
-        logging::drain(py)?;
-        Ok(state_number(&self.connection))
-    }
-
-    /// The close code and reason received, once the connection is closed.
-    #[getter]
-    fn close_frame(&self) -> Option<(u16, String)> {
-        close_frame(&self.connection)
-    }
-
-    /// The name of the connection and of its thread.
-    #[getter]
-    fn name(&self) -> String {
-        format!("websocket-{}", self.connection.control.id)
-    }
-
-    /// The URI without credentials and query.
-    #[getter]
-    fn target(&self) -> &str {
-        &self.target
-    }
-
-    /// The subprotocol agreed upon, if any.
-    #[getter]
-    fn subprotocol(&self) -> Option<&str> {
-        self.connection.agreed.subprotocol.as_deref()
-    }
-
-    /// The address of this end.
-    #[getter]
-    fn local_address<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        convert::address(py, self.connection.addresses.0)
-    }
-
-    /// The address of the server.
-    #[getter]
-    fn remote_address<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        convert::address(py, self.connection.addresses.1)
     }
 }
 
@@ -449,50 +388,6 @@ impl SyncConnection {
         if connection.inbox.resumes() {
             connection.control.wake();
         }
-    }
-
-    /// Ends a connection that nobody can use any more. One that is being closed is left to its
-    /// thread, which sees that through.
-    fn give_up(&self) {
-        let connection = &self.connection;
-        if connection.check_process().is_ok() && connection.state() != State::Closing {
-            connection.control.stop();
-        }
-    }
-}
-
-impl Drop for SyncConnection {
-    fn drop(&mut self) {
-        self.give_up();
-    }
-}
-
-/// The number of the state. In a forked process, a connection of the parent is closed: asking it
-/// could mean waiting for a thread that is not there.
-pub(super) fn state_number(connection: &Connection) -> u8 {
-    match connection.check_process() {
-        Ok(()) => connection.reported_state() as u8,
-        Err(_) => State::Closed as u8,
-    }
-}
-
-/// The close code and reason as `websockets` reports them: the peer's, or 1006.
-pub(super) fn close_frame(connection: &Connection) -> Option<(u16, String)> {
-    if connection.check_process().is_err() || connection.reported_state() != State::Closed {
-        return None;
-    }
-    match connection.closure().rcvd {
-        Some(frame) => Some((frame.code, frame.reason)),
-        None => Some((1006, String::new())),
-    }
-}
-
-/// The latency in seconds. In a forked process it is not known: a thread that is not there may
-/// hold its lock.
-pub(super) fn latency(connection: &Connection) -> f64 {
-    match connection.check_process() {
-        Ok(()) => connection.latency().as_secs_f64(),
-        Err(_) => 0.0,
     }
 }
 

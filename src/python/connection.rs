@@ -1,0 +1,145 @@
+//! What connections of both faces tell of themselves, and what becomes of lost ones.
+
+use std::sync::{Arc, OnceLock};
+
+use pyo3::prelude::*;
+
+use super::{convert, logging};
+use crate::{
+    connection::Connection,
+    control::Control,
+    protocol::close::{ABNORMAL, State},
+};
+
+/// The base class of the connections of both faces. It never waits.
+#[pyclass(frozen, subclass, name = "Connection", module = "websocket_rs._core")]
+pub(super) struct BaseConnection {
+    control: Arc<Control>,
+    /// Set once the connection is open.
+    connection: OnceLock<Arc<Connection>>,
+    target: String,
+}
+
+impl BaseConnection {
+    /// A connection that is being opened.
+    pub(super) fn new(control: Arc<Control>, target: String) -> Self {
+        Self {
+            control,
+            connection: OnceLock::new(),
+            target,
+        }
+    }
+
+    /// The connection is open.
+    pub(super) fn set_open(&self, connection: Arc<Connection>) {
+        // It is opened once.
+        let _ = self.connection.set(connection);
+    }
+
+    /// The connection, if it was opened by this process: asking one of a parent process could
+    /// mean waiting for a thread that is not there.
+    fn own(&self) -> Option<&Connection> {
+        let connection = self.connection.get()?;
+        connection.check_process().ok()?;
+        Some(connection)
+    }
+
+    /// Ends a connection that nobody can use any more. One that is being closed is left to its
+    /// thread, which sees that through.
+    fn give_up(&self) {
+        if !self.control.is_in_this_process() {
+            return;
+        }
+        let state = self.own().map(Connection::state);
+        if state != Some(State::Closing) {
+            self.control.stop();
+        }
+    }
+}
+
+#[pymethods]
+impl BaseConnection {
+    /// Give the connection up without the closing handshake and without waiting.
+    fn abandon(&self, py: Python<'_>) {
+        py.detach(|| self.give_up());
+    }
+
+    /// Whether the connection's thread and descriptors are free, or it was never open.
+    #[getter]
+    fn has_ended(&self, py: Python<'_>) -> bool {
+        self.own()
+            .is_none_or(|connection| py.detach(|| connection.has_ended()))
+    }
+
+    /// The number of the state: 0 CONNECTING, 1 OPEN, 2 CLOSING, 3 CLOSED.
+    #[getter]
+    fn state_number(&self, py: Python<'_>) -> PyResult<u8> {
+        logging::drain(py)?;
+        Ok(match (self.connection.get(), self.own()) {
+            (None, _) => 0,
+            (Some(_), Some(connection)) => connection.reported_state() as u8,
+            // In a forked process, a connection of the parent is closed.
+            (Some(_), None) => State::Closed as u8,
+        })
+    }
+
+    /// The close code and reason as `websockets` reports them: the peer's, or 1006; once the
+    /// connection is closed.
+    #[getter]
+    fn close_frame(&self) -> Option<(u16, String)> {
+        let connection = self.own()?;
+        if connection.reported_state() != State::Closed {
+            return None;
+        }
+        let rcvd = connection.closure().rcvd;
+        Some(rcvd.map_or_else(
+            || (ABNORMAL, String::new()),
+            |frame| (frame.code, frame.reason),
+        ))
+    }
+
+    /// The seconds between the last ping that was answered and its pong; 0 before the first.
+    #[getter]
+    fn latency(&self) -> f64 {
+        self.own()
+            .map_or(0.0, |connection| connection.latency().as_secs_f64())
+    }
+
+    /// The name of the connection and of its thread.
+    #[getter]
+    fn name(&self) -> String {
+        self.control.name()
+    }
+
+    /// The URI without credentials and query.
+    #[getter]
+    fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// The subprotocol agreed upon, if any.
+    #[getter]
+    fn subprotocol(&self) -> Option<&str> {
+        self.connection.get()?.agreed.subprotocol.as_deref()
+    }
+
+    /// The address of this end.
+    #[getter]
+    fn local_address<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let addresses = self.connection.get().map(|connection| connection.addresses);
+        convert::address(py, addresses.and_then(|(local, _)| local))
+    }
+
+    /// The address of the server.
+    #[getter]
+    fn remote_address<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let addresses = self.connection.get().map(|connection| connection.addresses);
+        convert::address(py, addresses.and_then(|(_, remote)| remote))
+    }
+}
+
+impl Drop for BaseConnection {
+    fn drop(&mut self) {
+        self.give_up();
+    }
+}
