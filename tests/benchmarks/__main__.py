@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -24,9 +25,12 @@ if TYPE_CHECKING:
 
 
 CASES = ("rr", "pipe", "flood", "push")
+DEFLATING = ("inflate", "deflate")
+"""The cases with compression. They are over `ws`, with a server of their own."""
 SCHEMES = ("ws", "wss")
 SIZES = (256, 4 * 1024, 64 * 1024, 1024 * 1024)
 WORKER = Path(__file__).with_name("worker.py")
+DEFLATE_SERVER = (sys.executable, str(Path(__file__).with_name("deflate_server.py")))
 
 
 def size(text: str) -> int:
@@ -54,7 +58,9 @@ def parse_options(modules: dict[str, ModuleType]) -> argparse.Namespace:
         description="Compare websocket_rs with its peers in interleaved rounds.",
     )
     what = parser.add_argument_group("what is measured (default: everything)")
-    what.add_argument("--cases", nargs="+", choices=CASES, default=CASES)
+    what.add_argument(
+        "--cases", nargs="+", choices=CASES + DEFLATING, default=CASES + DEFLATING
+    )
     what.add_argument("--sizes", nargs="+", type=size, default=SIZES, metavar="BYTES")
     what.add_argument("--faces", nargs="+", choices=FACES, default=FACES)
     what.add_argument("--schemes", nargs="+", choices=SCHEMES, default=SCHEMES)
@@ -117,18 +123,28 @@ class Suite:
     def play(self) -> None:
         """Play all rounds, row by row, so that the rounds of a row meet one machine."""
         for scheme in self.options.schemes:
-            with serve(scheme, self.options.server) as server:
-                for face, case, size in itertools.product(
-                    self.options.faces, self.options.cases, self.options.sizes
-                ):
-                    row = {"scheme": scheme, "face": face, "case": case, "size": size}
-                    self._play_row(row, server)
+            self._play_cases(scheme, CASES, self.options.server)
+        if "ws" in self.options.schemes:
+            self._play_cases("ws", DEFLATING, shlex.join(DEFLATE_SERVER))
+
+    def _play_cases(
+        self, scheme: str, cases: tuple[str, ...], command: str | None
+    ) -> None:
+        wanted = [case for case in cases if case in self.options.cases]
+        if not wanted:
+            return
+        with serve(scheme, command) as server:
+            for face, case, size in itertools.product(
+                self.options.faces, wanted, self.options.sizes
+            ):
+                row = {"scheme": scheme, "face": face, "case": case, "size": size}
+                self._play_row(row, server)
 
     def _play_row(self, row: dict[str, Any], server: Server) -> None:
         names = [
             name
             for name, module in self.modules.items()
-            if has_face(module, row["face"])
+            if has_face(module, row["face"], row["case"] in DEFLATING)
         ]
         failed: set[str] = set()
         for number in range(self.options.rounds):
@@ -204,7 +220,7 @@ def header(suite: Suite) -> dict[str, str]:
         "server": options.server or "the embedded echo server, in a process of its own",
         "method": f"medians of {options.rounds} interleaved rounds of "
         f"{options.seconds:g} s, each in a fresh process after a warm-up; "
-        "loopback, no compression, TCP_NODELAY; "
+        "loopback, TCP_NODELAY, no compression but in inflate and deflate; "
         + ("processors kept awake" if options.spinners else "processors left to sleep")
         + (
             f"; workers pinned to processor {options.pin}"

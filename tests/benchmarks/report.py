@@ -27,6 +27,8 @@ CASE_TITLES = {
     "pipe": "window of 100",
     "flood": "server pushes",
     "push": "client pushes",
+    "inflate": "server pushes, compressed",
+    "deflate": "client pushes, compressed",
 }
 
 

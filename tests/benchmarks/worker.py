@@ -16,6 +16,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from contenders import load_all
+from payloads import texts
 
 
 if TYPE_CHECKING:
@@ -76,6 +77,28 @@ async def push(connection: Any, message: bytes, count: int) -> int:
     return portions * portion
 
 
+async def inflate(connection: Any, message: bytes, count: int) -> int:
+    """Receive `count` compressed messages that the server pushes."""
+    expect(await result_of(connection.receive_many(count)) >= len(message), True)
+    return count
+
+
+async def deflate(connection: Any, message: bytes, count: int) -> int:
+    """Send compressed messages, a portion at a time that the server confirms."""
+    portion = deflate_portion(len(message))
+    messages = texts(len(message))
+    messages = (messages * -(-portion // len(messages)))[:portion]
+    for _ in range(count):
+        await result_of(connection.send_texts(messages))
+        expect(await result_of(connection.receive_many(1)), len("counted"))
+    return count * portion
+
+
+def deflate_portion(size: int) -> int:
+    """Return how many messages of a size the server confirms at a time."""
+    return max(32, min(1000, 2 * 1024 * 1024 // size))
+
+
 # The path of the server and the batch of each case. A batch of `count` returns how many
 # messages (rr: round trips) it was.
 CASES: dict[str, tuple[str, Callable[[Any, bytes, int], Awaitable[int]]]] = {
@@ -83,7 +106,10 @@ CASES: dict[str, tuple[str, Callable[[Any, bytes, int], Awaitable[int]]]] = {
     "pipe": ("/", pipeline),
     "flood": ("/flood", flood),
     "push": ("/sink", push),
+    "inflate": ("/inflate/{size}", inflate),
+    "deflate": ("/deflate/{size}/{portion}", deflate),
 }
+DEFLATING = ("inflate", "deflate")
 
 
 async def measure(connection: Any, options: argparse.Namespace) -> dict[str, Any]:
@@ -95,7 +121,9 @@ async def measure(connection: Any, options: argparse.Namespace) -> dict[str, Any
     """
     path, batch = CASES[options.case]
     message = b"x" * options.size
-    await result_of(connection.open(options.url + path, options.certificate))
+    path = path.format(size=options.size, portion=deflate_portion(options.size))
+    deflates = options.case in DEFLATING
+    await result_of(connection.open(options.url + path, options.certificate, deflates))
 
     # The warm-up finds the size of a batch that takes a tenth of the round.
     count = 1

@@ -41,6 +41,7 @@ def load_all() -> dict[str, ModuleType]:
     return {module.NAME: module for module in modules}
 
 
-def has_face(module: ModuleType, face: str) -> bool:
-    """Tell whether a contender takes part in a face."""
-    return hasattr(module, "Sync" if face == "sync" else "Async")
+def has_face(module: ModuleType, face: str, deflate: bool) -> bool:
+    """Tell whether a contender takes part in a face, with compression if need be."""
+    loops = getattr(module, "Sync" if face == "sync" else "Async", None)
+    return loops is not None and (loops.deflates or not deflate)

@@ -5,6 +5,9 @@ stands between the loop and the client's own methods: `open` sets `send` (a bina
 message), `send_text`, `recv` and `close` to bound methods of the client. A client that
 works in another way, with callbacks for instance, overrides the loops.
 
+A client that compresses messages says so by `deflates`, and does so if `open` is told
+to.
+
 `round_trips` and `receive_many` return the length of the last message in bytes, by
 which the worker checks that the payload has arrived.
 """
@@ -29,14 +32,21 @@ def ssl_context(certificate: str | None) -> ssl.SSLContext | None:
 class SyncLoops:
     """The loops of a blocking client."""
 
+    deflates = False
     send: Callable[[bytes], Any]
     send_text: Callable[[str], Any]
     recv: Callable[[], Any]
     close: Callable[[], Any]
 
-    def open(self, url: str, certificate: str | None) -> None:
+    def open(self, url: str, certificate: str | None, deflate: bool) -> None:
         """Connect; for `wss`, trust the PEM file `certificate`."""
         raise NotImplementedError
+
+    def send_texts(self, texts: list[str]) -> None:
+        """Send these text messages."""
+        send = self.send_text
+        for text in texts:
+            send(text)
 
     def round_trips(self, message: bytes, count: int) -> int:
         """Send a message and wait for its echo, `count` times."""
@@ -72,14 +82,21 @@ class SyncLoops:
 class AsyncLoops:
     """The loops of a client for asyncio."""
 
+    deflates = False
     send: Callable[[bytes], Awaitable[Any]]
     send_text: Callable[[str], Awaitable[Any]]
     recv: Callable[[], Awaitable[Any]]
     close: Callable[[], Awaitable[Any]]
 
-    async def open(self, url: str, certificate: str | None) -> None:
+    async def open(self, url: str, certificate: str | None, deflate: bool) -> None:
         """Connect; for `wss`, trust the PEM file `certificate`."""
         raise NotImplementedError
+
+    async def send_texts(self, texts: list[str]) -> None:
+        """Send these text messages."""
+        send = self.send_text
+        for text in texts:
+            await send(text)
 
     async def round_trips(self, message: bytes, count: int) -> int:
         """Send a message and wait for its echo, `count` times."""

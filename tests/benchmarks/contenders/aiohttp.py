@@ -11,12 +11,17 @@ ENVIRONMENT = "peers"
 
 
 class Async(AsyncLoops):
-    async def open(self, url: str, certificate: str | None) -> None:
+    deflates = True
+
+    async def open(self, url: str, certificate: str | None, deflate: bool) -> None:
         import aiohttp
 
         self.session = aiohttp.ClientSession()
         self.ws = await self.session.ws_connect(
-            url, ssl=ssl_context(certificate) or True, max_msg_size=0, compress=0
+            url,
+            ssl=ssl_context(certificate) or True,
+            max_msg_size=0,
+            compress=15 if deflate else 0,
         )
         self.send = self.ws.send_bytes
         self.send_text = self.ws.send_str

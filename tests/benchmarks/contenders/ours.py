@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ._loops import AsyncLoops, SyncLoops
 
 
@@ -10,23 +12,33 @@ DISTRIBUTION = "websocket-rs"
 ENVIRONMENT = None
 
 
+def options(certificate: str | None, deflate: bool) -> dict[str, Any]:
+    """Return the keywords of both `connect` functions."""
+    return {
+        **({} if certificate is None else {"ca_file": certificate}),
+        **({"compression": "deflate"} if deflate else {}),
+    }
+
+
 class Sync(SyncLoops):
-    def open(self, url: str, certificate: str | None) -> None:
+    deflates = True
+
+    def open(self, url: str, certificate: str | None, deflate: bool) -> None:
         from websocket_rs.sync_client import connect
 
-        ws = connect(url, **({} if certificate is None else {"ca_file": certificate}))
+        ws = connect(url, **options(certificate, deflate))
         self.send = self.send_text = ws.send
         self.recv = ws.recv
         self.close = ws.close
 
 
 class Async(AsyncLoops):
-    async def open(self, url: str, certificate: str | None) -> None:
+    deflates = True
+
+    async def open(self, url: str, certificate: str | None, deflate: bool) -> None:
         from websocket_rs.async_client import connect
 
-        ws = await connect(
-            url, **({} if certificate is None else {"ca_file": certificate})
-        )
+        ws = await connect(url, **options(certificate, deflate))
         self.send = self.send_text = ws.send
         self.recv = ws.recv
         self.close = ws.close

@@ -19,7 +19,7 @@ ENVIRONMENT = "peers"
 
 
 class Async(AsyncLoops):
-    async def open(self, url: str, certificate: str | None) -> None:
+    async def open(self, url: str, certificate: str | None, deflate: bool) -> None:
         import picows
 
         contender = self

@@ -13,10 +13,16 @@ ENVIRONMENT = "peers"
 
 
 class Async(AsyncLoops):
-    async def open(self, url: str, certificate: str | None) -> None:
+    deflates = True
+
+    async def open(self, url: str, certificate: str | None, deflate: bool) -> None:
         from picows.websockets import connect
 
-        options: dict[str, Any] = {"compression": None, "max_size": None, "proxy": None}
+        options: dict[str, Any] = {
+            "compression": "deflate" if deflate else None,
+            "max_size": None,
+            "proxy": None,
+        }
         if certificate is not None:
             # picows 2.3.1 with aiofastnet 1.2.0 sometimes waits for ever over TLS for
             # data it has already read, once a full queue has paused reading. Without a

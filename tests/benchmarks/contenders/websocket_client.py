@@ -13,7 +13,7 @@ ENVIRONMENT = "peers"
 
 
 class Sync(SyncLoops):
-    def open(self, url: str, certificate: str | None) -> None:
+    def open(self, url: str, certificate: str | None, deflate: bool) -> None:
         import websocket
 
         ws = websocket.create_connection(

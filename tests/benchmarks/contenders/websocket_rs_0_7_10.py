@@ -18,7 +18,7 @@ ENVIRONMENT = "websocket-rs-0.7.10"
 
 
 class Sync(SyncLoops):
-    def open(self, url: str, certificate: str | None) -> None:
+    def open(self, url: str, certificate: str | None, deflate: bool) -> None:
         if certificate is not None:
             # It has no option for trust; it reads this variable when it connects.
             os.environ["SSL_CERT_FILE"] = certificate
@@ -31,7 +31,7 @@ class Sync(SyncLoops):
 
 
 class Async(AsyncLoops):
-    async def open(self, url: str, certificate: str | None) -> None:
+    async def open(self, url: str, certificate: str | None, deflate: bool) -> None:
         from websocket_rs.native_client import connect
 
         self.ws = await connect(url, ssl_context=ssl_context(certificate))
