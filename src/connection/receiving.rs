@@ -234,6 +234,19 @@ impl Sink for Delivery<'_> {
         }
     }
 
+    fn write_message(
+        &mut self,
+        kind: Kind,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), Cause>,
+    ) -> Result<(), Cause> {
+        if self.discards {
+            return write(&mut Vec::new());
+        }
+        let size = self.batch.write_message(kind, write)?;
+        self.trace(kind, true, size);
+        Ok(())
+    }
+
     fn ping(&mut self, payload: &[u8]) {
         self.trace(Control::Ping, true, payload.len());
         self.connection.outbox.push_pong(payload);

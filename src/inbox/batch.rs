@@ -16,6 +16,8 @@ pub struct Batch {
     load: Load,
     /// What the frames of the incomplete message amount to.
     partial: Load,
+    /// How often in a row `small` was much larger than it had to be.
+    idle_rounds: u8,
 }
 
 /// A whole message.
@@ -60,6 +62,23 @@ impl Batch {
         }
         self.push_entry(kind, fin, payload.len(), true);
         self.large.push_back(payload);
+    }
+
+    /// Appends a whole message whose payload `write` appends to the vector that it is given.
+    /// Returns its size. If `write` fails, there is no message.
+    pub fn write_message<E>(
+        &mut self,
+        kind: Kind,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<usize, E> {
+        let start = self.small.len();
+        if let Err(error) = write(&mut self.small) {
+            self.small.truncate(start);
+            return Err(error);
+        }
+        let size = self.small.len() - start;
+        self.push_entry(kind, true, size, false);
+        Ok(size)
     }
 
     fn push_entry(&mut self, kind: Kind, fin: bool, len: usize, is_large: bool) {
@@ -209,10 +228,15 @@ impl Batch {
     /// Makes an emptied batch ready to be filled again. Buffers that a burst has made large are
     /// given back.
     fn reset(&mut self) {
+        let (used, capacity) = (self.small.len(), self.small.capacity());
         self.taken = 0;
         self.small.clear();
-        if self.small.capacity() > KEPT {
-            self.small = Vec::new();
+        if capacity > KEPT {
+            self.idle_rounds += u8::from(used < capacity / 4);
+            if self.idle_rounds >= IDLE_ROUNDS || capacity > KEPT_IN_BULK {
+                self.small = Vec::new();
+                self.idle_rounds = 0;
+            }
         }
         if self.entries.capacity() > KEPT / size_of::<Entry>() {
             self.entries = VecDeque::new();
@@ -292,5 +316,9 @@ const BYTES_BITS: u32 = 40;
 const MAX_BYTES: u64 = (1 << BYTES_BITS) - 1;
 /// Below this, copying a payload is cheaper than keeping a buffer for it.
 const SMALL: usize = 4096;
-/// The largest buffer that an empty batch keeps.
-pub(super) const KEPT: usize = 256 * 1024;
+/// The largest buffer that an empty batch keeps for good.
+pub(super) const KEPT: usize = 128 * 1024;
+/// The largest one that it keeps as long as such a buffer is needed: fresh memory is expensive.
+const KEPT_IN_BULK: usize = 1024 * 1024;
+/// After so many rounds that need much less, a large buffer is given back.
+const IDLE_ROUNDS: u8 = 4;

@@ -175,7 +175,7 @@ fn emptied_inbox_gives_a_large_buffer_back() {
         inbox.deliver(|batch| (0..2000).for_each(|_| batch.push(Kind::Binary, true, &[0; 1000])));
         while take(&inbox).is_some() {}
     }
-    for _ in 0..2 {
+    for _ in 0..10 {
         inbox.deliver(|batch| batch.push(Kind::Binary, true, b"x"));
         assert!(take(&inbox).is_some());
     }

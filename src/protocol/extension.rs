@@ -245,7 +245,7 @@ const CLIENT_MAX_WINDOW_BITS: &str = "client_max_window_bits";
 /// The window where none is agreed upon.
 const MAX_WINDOW_BITS: u8 = 15;
 /// See `docs/performance.md` for what the levels cost and gain.
-pub const DEFAULT_LEVEL: u8 = 6;
+pub const DEFAULT_LEVEL: u8 = 4;
 
 #[cfg(test)]
 mod tests {

@@ -43,6 +43,13 @@ pub trait Sink {
     fn frame(&mut self, kind: Kind, fin: bool, payload: &[u8]);
     /// A data frame whose payload has a buffer of its own.
     fn large_frame(&mut self, kind: Kind, fin: bool, payload: Vec<u8>);
+    /// A whole message whose payload `write` appends to the vector that it is given. If that fails,
+    /// there is no message, and what was appended is to be dropped.
+    fn write_message(
+        &mut self,
+        kind: Kind,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), Cause>,
+    ) -> Result<(), Cause>;
     /// A Ping, to be answered (RFC 6455, section 5.5.2).
     fn ping(&mut self, payload: &[u8]);
     /// A Pong.
@@ -148,9 +155,14 @@ impl Decoder {
         }
         let space = self.buffer.capacity() - self.buffer.len();
         let count = read(&mut self.buffer)?;
-        if count == space && self.buffer.capacity() < BUFFER_MAX {
+        let most = if self.inflater.is_some() {
+            BUFFER_MAX_COMPRESSED
+        } else {
+            BUFFER_MAX
+        };
+        if count == space && self.buffer.capacity() < most {
             // The peer sends in bulk, and larger reads are cheaper.
-            let larger = (self.buffer.capacity() * 2).min(BUFFER_MAX);
+            let larger = (self.buffer.capacity() * 2).min(most);
             self.buffer.reserve_exact(larger - self.buffer.len());
         }
         if count > space / 8 {
@@ -165,6 +177,7 @@ impl Decoder {
     fn shrink(&mut self) {
         if self.small_reads >= SMALL_READS && self.buffer.capacity() > BUFFER_MIN {
             self.buffer = Vec::new();
+            self.spare = Vec::new();
             self.small_reads = 0;
         }
     }
@@ -204,14 +217,24 @@ impl Decoder {
                 OpCode::Data(data) => {
                     let len = self.check_data(data, &header)?;
                     let arrived = self.buffer.len() - payload_start;
-                    if header.fin && !header.rsv1 && self.message.is_none() && arrived >= len {
+                    if header.fin && self.message.is_none() && arrived >= len {
                         // The common case: a whole message in the buffer is passed on from there.
                         let payload = &self.buffer[payload_start..payload_start + len];
                         let kind = kind_of(data);
-                        if kind == Kind::Text {
-                            utf8::validate(payload)?;
+                        match &mut self.inflater {
+                            Some(inflater) if header.rsv1 => {
+                                let limits = &self.limits;
+                                sink.write_message(kind, |message| {
+                                    inflate_message(inflater, limits, kind, payload, message)
+                                })?;
+                            }
+                            _ => {
+                                if kind == Kind::Text {
+                                    utf8::validate(payload)?;
+                                }
+                                sink.frame(kind, true, payload);
+                            }
                         }
-                        sink.frame(kind, true, payload);
                         self.start = payload_start + len;
                     } else {
                         self.start = payload_start;
@@ -317,11 +340,7 @@ impl Decoder {
             message.text.push(&frame.payload[frame.validated..good])?;
             frame.validated = good;
         }
-        inflated.map_err(|error| match error {
-            InflateError::TooBig => self.limits.exceeded(None, message.received),
-            InflateError::Corrupt(text) => violation(&format!("decompression failed: {text}")),
-            InflateError::OutOfMemory => Cause::OutOfMemory,
-        })?;
+        inflated.map_err(|error| inflate_failure(error, &self.limits, message.received))?;
         if !is_whole {
             return Ok(Some(frame));
         }
@@ -335,7 +354,7 @@ impl Decoder {
             sink.large_frame(kind, fin, frame.payload);
         } else {
             sink.frame(kind, fin, &frame.payload);
-            if frame.payload.capacity() <= 2 * SPARE {
+            if frame.payload.capacity() <= SPARE {
                 frame.payload.clear();
                 self.spare = frame.payload;
             }
@@ -416,6 +435,39 @@ impl PartialFrame {
     }
 }
 
+/// Appends what the payload of a whole message inflates to.
+fn inflate_message(
+    inflater: &mut Inflater,
+    limits: &Limits,
+    kind: Kind,
+    payload: &[u8],
+    output: &mut Vec<u8>,
+) -> Result<(), Cause> {
+    let start = output.len();
+    let limit = limits.for_frame(0);
+    let result = inflater
+        .inflate(payload, output, limit)
+        .and_then(|()| inflater.finish(output, limit - (output.len() - start)));
+    if kind == Kind::Text {
+        let text = &output[start..];
+        match &result {
+            Ok(()) => utf8::validate(text)?,
+            // A bad byte comes first even where what follows it is worse.
+            Err(_) => Validator::default().push(&text[..text.len().min(limit)])?,
+        }
+    }
+    result.map_err(|error| inflate_failure(error, limits, 0))
+}
+
+/// The cause of the failure where a payload can't be inflated.
+fn inflate_failure(error: InflateError, limits: &Limits, current: usize) -> Cause {
+    match error {
+        InflateError::TooBig => limits.exceeded(None, current),
+        InflateError::Corrupt(text) => violation(&format!("decompression failed: {text}")),
+        InflateError::OutOfMemory => Cause::OutOfMemory,
+    }
+}
+
 fn kind_of(data: Data) -> Kind {
     match data {
         Data::Text => Kind::Text,
@@ -431,14 +483,17 @@ fn violation(text: &str) -> Cause {
 const BUFFER_MIN: usize = 8 * 1024;
 /// The read buffer of a connection that is sent to in bulk.
 const BUFFER_MAX: usize = 128 * 1024;
+/// The same where messages are compressed: what comes out of it should stay in the cache.
+const BUFFER_MAX_COMPRESSED: usize = 32 * 1024;
 /// After so many reads that fill little of it, a large read buffer is given back.
 const SMALL_READS: u32 = 16;
 /// From this many missing bytes on, a payload is read straight into its frame.
 const DIRECT_READ: usize = 16 * 1024;
 /// The first step of such a frame's buffer. Pages of it that are not written cost nothing.
 const DIRECT_STEP: usize = 1024 * 1024;
-/// Up to this size, copying a payload is cheaper than a buffer for each.
-const SPARE: usize = 16 * 1024;
+/// Up to this size, copying a payload is cheaper than a buffer for each, whose pages the system
+/// would have to make anew.
+const SPARE: usize = 128 * 1024;
 /// By so many bytes, beside an eighth, a payload may be larger compressed than it was.
 const COMPRESSED_EXTRA: usize = 1024;
 /// So many fragments a message may have. Each costs a few bytes even if it is empty.

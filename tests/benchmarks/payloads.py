@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 
@@ -9,6 +10,7 @@ import random
 VARIANTS = 64
 
 
+@functools.cache
 def texts(size: int) -> list[str]:
     """Return different texts of about `size` bytes, the same for everyone."""
     chance = random.Random(size)

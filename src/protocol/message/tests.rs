@@ -24,6 +24,16 @@ impl Sink for Found {
     fn large_frame(&mut self, kind: Kind, fin: bool, payload: Vec<u8>) {
         self.0.push(Item::Frame(kind, fin, payload));
     }
+    fn write_message(
+        &mut self,
+        kind: Kind,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), Cause>,
+    ) -> Result<(), Cause> {
+        let mut payload = b"other".to_vec();
+        write(&mut payload)?;
+        self.large_frame(kind, true, payload.split_off(5));
+        Ok(())
+    }
     fn ping(&mut self, payload: &[u8]) {
         self.0.push(Item::Ping(payload.to_vec()));
     }
