@@ -117,7 +117,9 @@ class AsyncWebSocket(ConnectionAttributes, _core.AsyncConnection):
             UnicodeEncodeError: If a ``str`` holds lone surrogates.
             UnicodeDecodeError: If ``text`` is ``True`` and the message isn't UTF-8.
         """
-        self._check_loop()
+        # Written out, since a call would cost as much as all of this.
+        if get_running_loop() is not self._loop:
+            self._check_loop()
         while self._fragmented is not None:
             await self._fragmented.wait()
         has_room = self.post(message, text)

@@ -30,6 +30,10 @@ impl<'a> Outgoing<'a> {
     /// Raises `UnicodeEncodeError` for a `str` that UTF-8 cannot express, and
     /// `UnicodeDecodeError` for bytes that are to be sent as text and are not UTF-8.
     pub(super) fn new(message: &'a Bound<'_, PyAny>, text: Option<bool>) -> PyResult<Option<Self>> {
+        // The common case.
+        if let (None, Ok(bytes)) = (text, message.cast::<PyBytes>()) {
+            return Ok(Some(Self::Borrowed(Kind::Binary, bytes.as_bytes())));
+        }
         let Some((is_text, outgoing)) = Self::fragment(message, text)? else {
             return Ok(None);
         };
