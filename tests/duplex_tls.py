@@ -120,6 +120,11 @@ class DuplexTLS:
         """Set an option of the TCP socket."""
         self._sock.setsockopt(level, option, value)
 
+    def getpeername(self) -> tuple[str, int]:
+        """Return the client's address."""
+        address: tuple[str, int] = self._sock.getpeername()
+        return address
+
     def shutdown(self, how: int) -> None:
         """End the TCP connection."""
         self._sock.shutdown(how)
