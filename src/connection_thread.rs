@@ -106,6 +106,15 @@ impl Duty {
             timeout,
         }
     }
+
+    /// The same, but look again at that instant at the latest.
+    fn until(mut self, instant: Option<Instant>) -> Self {
+        if let Some(instant) = instant {
+            let left = instant.saturating_duration_since(Instant::now());
+            self.timeout = Some(self.timeout.map_or(left, |timeout| timeout.min(left)));
+        }
+        self
+    }
 }
 
 impl Service<'_> {
@@ -115,17 +124,13 @@ impl Service<'_> {
         loop {
             // From here on, whoever posts something wakes this thread.
             control.note_asleep(true);
+            let ping_due = self.keep_alive();
             let must_write = connection.has_unwritten() && connection.try_write();
             if control.is_stopping() {
                 return self.say_goodbye();
             }
             let duty = match connection.state() {
-                State::Open => {
-                    let Some(duty) = self.open_duty() else {
-                        continue;
-                    };
-                    duty
-                }
+                State::Open => self.duty().until(ping_due),
                 State::Closing => {
                     let since = *self.closing_since.get_or_insert_with(Instant::now);
                     match self.closing_duty(since) {
@@ -141,16 +146,13 @@ impl Service<'_> {
         }
     }
 
-    /// What to do while messages flow; `None` if they no longer do.
-    fn open_duty(&mut self) -> Option<Duty> {
-        let Some(keepalive) = &mut self.keepalive else {
-            return Some(self.duty());
-        };
-        let until = self.connection.keep_alive(keepalive, &mut self.last_ping)?;
-        let left = until.saturating_duration_since(Instant::now());
-        let mut duty = self.duty();
-        duty.timeout = Some(duty.timeout.map_or(left, |timeout| timeout.min(left)));
-        Some(duty)
+    /// Sends a Ping or fails the connection, if it is time to. Returns when to look again.
+    fn keep_alive(&mut self) -> Option<Instant> {
+        let keepalive = self.keepalive.as_mut()?;
+        if self.connection.state() != State::Open {
+            return None;
+        }
+        self.connection.keep_alive(keepalive, &mut self.last_ping)
     }
 
     /// Who reads while messages flow.

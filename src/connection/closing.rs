@@ -12,7 +12,7 @@ use crate::{
         wait::{Wait, wait_ready},
         wake::Wake,
     },
-    protocol::close::{ABNORMAL, Cause, CloseFrame},
+    protocol::close::{ABNORMAL, Cause, CloseFrame, State},
 };
 
 /// The end of a connection.
@@ -27,7 +27,7 @@ impl Connection {
     ///
     /// Inside of a message that is being sent in fragments, it fails the connection.
     pub fn begin_close(&self, frame: CloseFrame) {
-        if self.outbox.is_fragmented() {
+        if self.state() == State::Open && self.outbox.is_fragmented() {
             return self.give_message_up("close during fragmented message");
         }
         let Some(frame) = self.closing().begin(frame) else {

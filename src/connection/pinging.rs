@@ -68,7 +68,7 @@ impl Connection {
         }
     }
 
-    /// Does what keepalive has to do now. Returns when to call this again.
+    /// Does what keepalive has to do now, but does not write. Returns when to call this again.
     ///
     /// `last` is the number of its last Ping, or 0.
     pub fn keep_alive(&self, keepalive: &mut Keepalive, last: &mut u64) -> Option<Instant> {
@@ -82,12 +82,10 @@ impl Connection {
                     let (number, _) = self.send_ping(None, None).ok()?;
                     *last = number;
                     log::debug!(target: KEEPALIVE, id = self.control.id; "sent keepalive ping");
-                    self.try_write();
                 }
                 Step::Fail => {
                     log::debug!(target: KEEPALIVE, id = self.control.id; "no pong has come in time");
                     self.fail(Cause::KeepaliveTimeout);
-                    self.try_write();
                     return None;
                 }
             }
