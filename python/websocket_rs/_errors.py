@@ -16,6 +16,7 @@ def connect_error(number: int | None, text: str) -> BaseException:
     cls = {
         errno.ECONNREFUSED: exceptions.RefusedError,
         errno.ECONNRESET: exceptions.ResetError,
+        errno.EPIPE: exceptions.ResetError,
     }.get(number or 0, exceptions.ConnectError)
     return cls(text) if number is None else cls(number, text)
 
@@ -59,9 +60,9 @@ def invalid_status(
     return exceptions.InvalidStatus(Response(status, reason, Headers(headers), body))
 
 
-def invalid_header(name: str, value: str | None) -> BaseException:
-    """A header is missing or wrong."""
-    if value is None or "," in value:
+def invalid_header(name: str, value: str | None, repeated: bool) -> BaseException:
+    """A header is missing, repeated or wrong."""
+    if value is None or repeated:
         return exceptions.InvalidHeader(name, value)
     return exceptions.InvalidHeaderValue(name, value)
 

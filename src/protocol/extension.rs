@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use super::{InvalidArgument, deflate::Agreement};
+use super::{BLANKS, InvalidArgument, deflate::Agreement};
 
 /// What the client offers: its side of permessage-deflate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,13 +78,13 @@ impl Offer {
         let mut agreement = None;
         for value in values {
             for item in split(value, ',')? {
-                let item = item.trim();
+                let item = item.trim_matches(BLANKS);
                 // Empty elements of a list mean nothing (RFC 9110, section 5.6.1).
                 if item.is_empty() {
                     continue;
                 }
                 let mut parts = split(item, ';')?.into_iter();
-                let name = parts.next().unwrap_or_default().trim();
+                let name = parts.next().unwrap_or_default().trim_matches(BLANKS);
                 if name != NAME {
                     return Err(unoffered(item));
                 }
@@ -206,8 +206,8 @@ fn split(text: &str, at: char) -> Result<Vec<&str>, String> {
 /// The name and the value of a parameter; quotes around the value are taken off.
 fn parse_parameter(parameter: &str) -> Result<(&str, Option<&str>), String> {
     let (name, value) = match parameter.split_once('=') {
-        Some((name, value)) => (name.trim(), Some(value.trim())),
-        None => (parameter.trim(), None),
+        Some((name, value)) => (name.trim_matches(BLANKS), Some(value.trim_matches(BLANKS))),
+        None => (parameter.trim_matches(BLANKS), None),
     };
     let value = value.map(|value| {
         value
@@ -245,7 +245,7 @@ const CLIENT_MAX_WINDOW_BITS: &str = "client_max_window_bits";
 /// The window where none is agreed upon.
 const MAX_WINDOW_BITS: u8 = 15;
 /// See `docs/performance.md` for what the levels cost and gain.
-pub const DEFAULT_LEVEL: u8 = 4;
+pub const DEFAULT_LEVEL: u8 = 3;
 
 #[cfg(test)]
 mod tests {

@@ -26,6 +26,8 @@ pub enum HandshakeError {
         name: &'static str,
         /// Its value.
         value: Option<String>,
+        /// Whether it stands there several times; `value` has them all.
+        is_repeated: bool,
     },
     /// The `Upgrade` or `Connection` header does not agree to WebSocket.
     Upgrade {
@@ -54,7 +56,7 @@ impl fmt::Display for HandshakeError {
                 "server rejected WebSocket connection: HTTP {}",
                 response.status
             ),
-            Self::Header { name, value } | Self::Upgrade { name, value } => match value {
+            Self::Header { name, value, .. } | Self::Upgrade { name, value } => match value {
                 None => write!(f, "missing {name} header"),
                 Some(value) => write!(f, "invalid {name} header: {value}"),
             },

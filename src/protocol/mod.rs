@@ -25,3 +25,7 @@ impl fmt::Display for InvalidArgument {
         f.write_str(&self.0)
     }
 }
+
+/// What may surround a value of a header, and the elements of one (RFC 9110, section 5.6.3). Other
+/// white space, such as U+00A0, belongs to it.
+pub const BLANKS: [char; 2] = [' ', '\t'];

@@ -95,7 +95,12 @@ impl Uri {
                         .map(Cow::into_owned)
                         .map_err(|_| invalid("username and password aren't UTF-8"))
                 };
-                Some((decode(username)?, decode(password)?))
+                let username = decode(username)?;
+                // It is where the password begins (RFC 7617, section 2).
+                if username.contains(':') {
+                    return Err(invalid("username contains a colon"));
+                }
+                Some((username, decode(password)?))
             }
         };
         Ok(Self {

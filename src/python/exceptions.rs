@@ -86,9 +86,11 @@ fn handshake<'py>(
                 response.body.as_slice(),
             ),
         ),
-        HandshakeError::Header { name, value } => {
-            errors.call_method1(intern!(py, "invalid_header"), (name, value))
-        }
+        HandshakeError::Header {
+            name,
+            value,
+            is_repeated,
+        } => errors.call_method1(intern!(py, "invalid_header"), (name, value, is_repeated)),
         HandshakeError::Upgrade { name, value } => {
             errors.call_method1(intern!(py, "invalid_upgrade"), (name, value))
         }

@@ -6,7 +6,7 @@ use tungstenite::handshake::{client::generate_key, derive_accept_key};
 
 use super::{HandshakeError, response::Response};
 use crate::protocol::{
-    InvalidArgument,
+    BLANKS, InvalidArgument,
     deflate::Agreement,
     extension::{Offer, unoffered},
     uri::Uri,
@@ -64,6 +64,17 @@ impl RequestOptions {
         }
         if let Some(origin) = &self.origin {
             check_header("Origin", origin)?;
+        }
+        for single in SINGLE_HEADERS {
+            let given = self.headers.iter().map(|(name, _)| name.as_str());
+            let origin = self.origin.as_ref().map(|_| "Origin");
+            let count = given
+                .chain(origin)
+                .filter(|name| name.eq_ignore_ascii_case(single))
+                .count();
+            if count > 1 {
+                return Err(InvalidArgument(format!("header {single:?} is given twice")));
+            }
         }
         if let Some(user_agent) = &self.user_agent {
             check_header("User-Agent", user_agent)?;
@@ -141,7 +152,8 @@ impl Request {
         for (name, value) in &self.headers {
             bytes.extend_from_slice(name.as_bytes());
             bytes.extend_from_slice(b": ");
-            bytes.extend_from_slice(value.as_bytes());
+            // A value is in ISO-8859-1 where it is received, too.
+            bytes.extend(value.chars().filter_map(|c| u8::try_from(c).ok()));
             bytes.extend_from_slice(b"\r\n");
         }
         bytes.extend_from_slice(b"\r\n");
@@ -158,7 +170,7 @@ impl Request {
             let agreed = values
                 .iter()
                 .flat_map(|value| value.split(','))
-                .any(|token| token.trim().eq_ignore_ascii_case(wanted));
+                .any(|token| token.trim_matches(BLANKS).eq_ignore_ascii_case(wanted));
             // `Connection` is a list in which others may stand; `Upgrade` names what comes.
             let exact = name == "Connection" || values.len() == 1 && !values[0].contains(',');
             if !agreed || !exact {
@@ -173,6 +185,7 @@ impl Request {
             return Err(HandshakeError::Header {
                 name: "Sec-WebSocket-Accept",
                 value: join(&accept),
+                is_repeated: accept.len() > 1,
             });
         }
         Ok(Agreed {
@@ -213,11 +226,12 @@ fn check_header(name: &str, value: &str) -> Result<(), InvalidArgument> {
     if HeaderName::from_bytes(name.as_bytes()).is_err() {
         return Err(InvalidArgument(format!("invalid header name: {name:?}")));
     }
-    if HeaderValue::from_str(value).is_err() {
+    let bytes: Result<Vec<u8>, _> = value.chars().map(u8::try_from).collect();
+    if !bytes.is_ok_and(|bytes| HeaderValue::from_bytes(&bytes).is_ok()) {
         // The value may be a credential, so it is not repeated.
         return Err(InvalidArgument(format!(
             "invalid value for header {name:?}: line breaks, control characters and \
-             characters outside of ASCII aren't allowed"
+             characters outside of ISO-8859-1 aren't allowed"
         )));
     }
     Ok(())
@@ -236,6 +250,8 @@ const PROTOCOL_HEADERS: [&str; 6] = [
     "Sec-WebSocket-Protocol",
     "Sec-WebSocket-Extensions",
 ];
+/// The headers of which a request has one at most, and which the user may give.
+const SINGLE_HEADERS: [&str; 4] = ["Host", "Authorization", "Origin", "User-Agent"];
 
 #[cfg(test)]
 mod tests {

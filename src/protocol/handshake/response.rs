@@ -1,6 +1,7 @@
 //! What the server answers, out of bytes.
 
 use super::HandshakeError;
+use crate::protocol::BLANKS;
 
 /// What the server answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,13 +22,15 @@ impl Response {
     pub fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, HandshakeError> {
         let mut offset = 0;
         for _ in 0..=MAX_INTERIM {
-            let Some((response, len)) = Self::parse_one(&bytes[offset..])? else {
-                return if bytes.len() > MAX_HEAD {
-                    let text = format!("response headers are larger than {MAX_HEAD} bytes");
-                    Err(HandshakeError::Security(text))
-                } else {
-                    Ok(None)
-                };
+            let parsed = Self::parse_one(&bytes[offset..])?;
+            // How much of it has come at once does not matter.
+            let head = parsed.as_ref().map_or(bytes.len(), |(_, len)| offset + len);
+            if head > MAX_HEAD {
+                let text = format!("response headers are larger than {MAX_HEAD} bytes");
+                return Err(HandshakeError::Security(text));
+            }
+            let Some((response, len)) = parsed else {
+                return Ok(None);
             };
             offset += len;
             if !(100..200).contains(&response.status) || response.status == 101 {
@@ -59,7 +62,7 @@ impl Response {
         let latin1 = |bytes: &[u8]| bytes.iter().map(|&byte| char::from(byte)).collect();
         let response = Self {
             status,
-            reason: parsed.reason.unwrap_or_default().to_owned(),
+            reason: latin1(reason(bytes)),
             headers: parsed
                 .headers
                 .iter()
@@ -75,7 +78,7 @@ impl Response {
         self.headers
             .iter()
             .filter(|(given, _)| given.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.trim())
+            .map(|(_, value)| value.trim_matches(BLANKS))
             .collect()
     }
 
@@ -105,6 +108,17 @@ impl Response {
             is_end.then(|| following.to_vec())
         }
     }
+}
+
+/// The reason in the status line at the start of `bytes`, which is valid. `httparse` leaves it out
+/// if it is not ASCII.
+fn reason(bytes: &[u8]) -> &[u8] {
+    let line = bytes
+        .split(|&byte| byte == b'\n')
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+        .find(|line| !line.is_empty());
+    line.and_then(|line| line.splitn(3, |&byte| byte == b' ').nth(2))
+        .unwrap_or_default()
 }
 
 /// The data of a chunked body (RFC 9112, section 7.1); `None` if more is to come.
