@@ -108,7 +108,8 @@ def accept_key(key: str) -> str:
 
 def unmask(payload: bytearray, mask: bytes) -> bytes:
     """Undo the masking, a megabyte of integer arithmetic at a time."""
-    pattern = int.from_bytes(mask * (UNMASK_CHUNK // 4), "little")
+    size = min(len(payload), UNMASK_CHUNK)
+    pattern = int.from_bytes(mask * (size // 4 + 1), "little")
     for start in range(0, len(payload), UNMASK_CHUNK):
         chunk = payload[start : start + UNMASK_CHUNK]
         key = pattern & ((1 << (8 * len(chunk))) - 1)

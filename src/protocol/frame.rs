@@ -62,6 +62,10 @@ pub fn parse(bytes: &[u8], has_extension: bool) -> Result<Option<Header>, Cause>
     if bytes.len() < 2 {
         return Ok(None);
     }
+    // The codec would wait for the masking key first.
+    if bytes[1] & MASK != 0 {
+        return Err(violation("incorrect masking"));
+    }
     let mut cursor = Cursor::new(bytes);
     let (header, payload_len) = match FrameHeader::parse(&mut cursor) {
         Ok(Some(parsed)) => parsed,
@@ -71,9 +75,6 @@ pub fn parse(bytes: &[u8], has_extension: bool) -> Result<Option<Header>, Cause>
     let starts_message = matches!(header.opcode, OpCode::Data(Data::Text | Data::Binary));
     if header.rsv1 && !(has_extension && starts_message) || header.rsv2 || header.rsv3 {
         return Err(violation("reserved bits must be 0"));
-    }
-    if header.mask.is_some() {
-        return Err(violation("incorrect masking"));
     }
     // What another parser would read differently must not be guessed at.
     let size = usize::try_from(cursor.position()).unwrap_or(usize::MAX);
@@ -155,6 +156,8 @@ fn violation(text: impl Into<String>) -> Cause {
 pub const MAX_CONTROL_PAYLOAD: usize = 125;
 /// The largest header: two bytes, eight of length, four of mask.
 pub const MAX_HEADER: usize = 14;
+/// The bit of the second byte that says that a frame is masked.
+const MASK: u8 = 0x80;
 const MASK_BLOCK: usize = 16 * 1024;
 
 #[cfg(test)]

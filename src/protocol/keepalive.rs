@@ -62,7 +62,9 @@ impl Keepalive {
                 };
                 return self.step(now, is_answered, is_deaf);
             };
-            let since = if could_hear { since } else { now };
+            // Who is called much too late was stopped, and could not hear either.
+            let is_late = now >= later(later(since, timeout), LATE);
+            let since = if could_hear && !is_late { since } else { now };
             self.state = State::Waiting { sent, since };
             let deadline = later(since, timeout);
             return if now >= deadline {
@@ -98,6 +100,9 @@ fn later(instant: Instant, duration: Duration) -> Instant {
         .checked_add(duration)
         .unwrap_or(instant + THOUSAND_YEARS)
 }
+
+/// So much later than it was to be, a call shows that the process did not run.
+const LATE: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
@@ -159,7 +164,17 @@ mod tests {
             let now = start + SECOND * second;
             assert_eq!(keepalive.step(now, false, true), Step::Wait(now + SECOND));
         }
-        let now = start + 20 * SECOND;
+        let now = start + 10 * SECOND;
+        assert_eq!(keepalive.step(now, false, false), Step::Wait(now + SECOND));
+        assert_eq!(keepalive.step(now + SECOND, false, false), Step::Fail);
+    }
+
+    #[test]
+    fn nobody_is_dead_because_the_process_was_stopped() {
+        let start = Instant::now();
+        let mut keepalive = Keepalive::new(SECOND, Some(SECOND), start);
+        assert_eq!(keepalive.step(start + SECOND, true, false), Step::Ping);
+        let now = start + 60 * SECOND;
         assert_eq!(keepalive.step(now, false, false), Step::Wait(now + SECOND));
         assert_eq!(keepalive.step(now + SECOND, false, false), Step::Fail);
     }
