@@ -72,6 +72,8 @@ pub struct Connection {
     /// The program has closed the connection and receives no more, though the peer has not
     /// answered yet.
     receiving_is_over: AtomicBool,
+    /// The decoder has something that it may inflate when there is room for it.
+    is_behind: AtomicBool,
     /// A message has been sent since the program last waited for one.
     in_burst: AtomicBool,
     /// The writing half holds something that the socket would not take.
@@ -131,6 +133,7 @@ impl Connection {
             ping_timeout: options.ping_timeout,
             closing: Mutex::default(),
             receiving_is_over: AtomicBool::new(false),
+            is_behind: AtomicBool::new(false),
             in_burst: AtomicBool::new(false),
             unfinished: AtomicBool::new(false),
             tls_has_outgoing: AtomicBool::new(false),

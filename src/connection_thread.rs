@@ -227,8 +227,8 @@ impl Service<'_> {
 
     /// Waits until there is something to do. Returns whether the socket should be read.
     fn sleep(&self, duty: Duty, must_write: bool) -> bool {
-        if duty.reads && self.stream.has_buffered() {
-            // `poll` knows nothing of what TLS has decrypted already.
+        if duty.reads && self.connection.has_buffered(self.stream) {
+            // `poll` knows nothing of what has been read already.
             return true;
         }
         let mut flags = PollFlags::empty();

@@ -49,6 +49,8 @@ pub enum Error {
         /// The time that was given, in seconds.
         seconds: f64,
     },
+    /// There is no memory for a message. Nothing was sent, the connection is as it was.
+    OutOfMemory,
     /// Another thread or task is already in this call. Nothing was done.
     Concurrency(&'static str),
     /// A signal handler raised while the call waited. The binding holds what it raised.
@@ -166,6 +168,7 @@ impl fmt::Display for Error {
             Self::Timeout { phase, seconds } => write!(f, "timed out in {phase} after {seconds} s"),
             Self::Concurrency(text) => f.write_str(text),
             Self::Interrupted => f.write_str("interrupted by a signal"),
+            Self::OutOfMemory => f.write_str("message doesn't fit into memory"),
             Self::Forked => f.write_str(
                 "this connection was opened before fork() and belongs to the parent process",
             ),

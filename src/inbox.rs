@@ -128,6 +128,11 @@ impl Inbox {
         (result, any)
     }
 
+    /// Whether a batch alone is reason enough for reading to pause.
+    pub fn is_filled_by(&self, batch: &Batch) -> bool {
+        batch.load().bytes >= self.marks.bytes
+    }
+
     /// Whether nothing can be taken.
     pub fn is_empty(&self) -> bool {
         self.load().is_empty()

@@ -7,9 +7,12 @@
 //! is sent in fragments, no other message is accepted (section 5.4); messages are compressed in
 //! the order in which they are accepted.
 
-use std::sync::{
-    Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    collections::TryReserveError,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use rand::{Rng, SeedableRng, rngs::StdRng, rngs::SysRng};
@@ -75,6 +78,14 @@ pub enum Refusal {
     Finished,
     /// Another message is being sent in fragments.
     Fragmented,
+    /// There is no memory for it.
+    OutOfMemory,
+}
+
+impl From<TryReserveError> for Refusal {
+    fn from(_: TryReserveError) -> Self {
+        Self::OutOfMemory
+    }
 }
 
 impl Outbox {
@@ -118,7 +129,13 @@ impl Outbox {
         let mut compressor = compressor.lock().unwrap_or_else(PoisonError::into_inner);
         // What is refused must not have been compressed: the server would not see it.
         self.lock().check(part)?;
-        let is_compressed = compressor.compress(part, payload);
+        let is_compressed = match compressor.compress(part, payload) {
+            Ok(is_compressed) => is_compressed,
+            Err(error) => {
+                compressor.clear();
+                return Err(error.into());
+            }
+        };
         frame.rsv1 = is_compressed && matches!(part, Part::Whole | Part::First);
         let payload = if is_compressed {
             &compressor.output
@@ -126,6 +143,9 @@ impl Outbox {
             payload
         };
         let result = self.lock().push_data(&self.accepted, frame, part, payload);
+        if is_compressed && result.is_err() {
+            compressor.deflater.reset();
+        }
         compressor.clear();
         result
     }
@@ -258,8 +278,9 @@ impl Queue {
         payload: &[u8],
     ) -> Result<u64, Refusal> {
         self.check(part)?;
+        let end = self.push(accepted, frame, payload)?;
         self.fragmented = matches!(part, Part::First | Part::Next);
-        self.push(accepted, frame, payload)
+        Ok(end)
     }
 
     fn push(
@@ -273,7 +294,7 @@ impl Queue {
         }
         let before = self.bytes.len();
         let mask = self.mask();
-        frame::encode(frame, payload, mask, &mut self.bytes);
+        frame::encode(frame, payload, mask, &mut self.bytes)?;
         let added = (self.bytes.len() - before) as u64;
         Ok(accepted.fetch_add(added, Ordering::SeqCst) + added)
     }
@@ -286,20 +307,24 @@ impl Queue {
 
 impl Compressor {
     /// Compresses a part of a message into `output`. Returns whether that is what to send.
-    fn compress(&mut self, part: Part, payload: &[u8]) -> bool {
+    fn compress(&mut self, part: Part, payload: &[u8]) -> Result<bool, TryReserveError> {
         let output = &mut self.output;
         match part {
             Part::Whole => {
-                return self.deflater.suits(payload) && self.deflater.deflate(payload, output);
+                return if self.deflater.suits(payload) {
+                    self.deflater.deflate(payload, output)
+                } else {
+                    Ok(false)
+                };
             }
             Part::First => self.in_message = self.deflater.suits(payload),
             Part::Next | Part::Last => {}
         }
         if self.in_message {
             let fin = part == Part::Last;
-            self.deflater.deflate_fragment(payload, fin, output);
+            self.deflater.deflate_fragment(payload, fin, output)?;
         }
-        self.in_message
+        Ok(self.in_message)
     }
 
     /// Makes room for the next output. A large message must not be paid for until the end.

@@ -439,26 +439,24 @@ class PayloadTooBig(ProtocolError):
     """The cause of a connection's failure where a message exceeded ``max_size``.
 
     Attributes:
-        size: The size of the frame, in bytes.
+        size: The size of the frame, in bytes; ``None`` if it is compressed.
         max_size: The limit for a message, in bytes.
         current_size: What had been received of the message before, in bytes.
     """
 
     def __init__(
-        self, size: int, max_size: int, current_size: int | None = None
+        self, size: int | None, max_size: int, current_size: int | None = None
     ) -> None:
         self.size = size
         self.max_size = max_size
         self.current_size = current_size
 
     def __str__(self) -> str:
+        size = "" if self.size is None else f"with {self.size} bytes "
         after = ""
         if self.current_size is not None:
-            after = f" after reading {self.current_size} bytes"
-        return (
-            f"frame with {self.size} bytes{after} "
-            f"exceeds limit of {self.max_size} bytes"
-        )
+            after = f"after reading {self.current_size} bytes "
+        return f"frame {size}{after}exceeds limit of {self.max_size} bytes"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.size, self.max_size, self.current_size)

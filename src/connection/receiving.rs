@@ -98,6 +98,11 @@ impl Connection {
         }
     }
 
+    /// Whether a read may find something though the stream has nothing.
+    pub fn has_buffered(&self, stream: &Stream) -> bool {
+        stream.has_buffered() || self.is_behind.load(Ordering::SeqCst)
+    }
+
     /// Reads what there is without waiting, unless another thread is reading.
     pub fn read_ahead(&self) -> Reading {
         let Some(mut reader) = self.reader.try_take() else {
@@ -120,6 +125,10 @@ impl Connection {
 
     /// Reads once and deals with all that this completes.
     fn read_once(&self, reader: &mut Reader, patience: Patience<'_>) -> Result<Reading, Halt> {
+        if reader.decoder.is_behind() {
+            self.decode(reader);
+            return Ok(Reading::Some);
+        }
         let Reader {
             stream,
             decoder,
@@ -151,13 +160,19 @@ impl Connection {
         // A program that has closed the connection takes little interest in further messages.
         reader.discards = reader.discards || self.state() != State::Open && self.inbox.pauses();
         let (result, any) = self.inbox.deliver(|batch| {
-            reader.decoder.decode(&mut Delivery {
+            let result = reader.decoder.decode(&mut Delivery {
                 connection: self,
                 batch,
                 discards: reader.discards,
                 close: &mut close,
-            })
+            });
+            if matches!(result, Err(Cause::OutOfMemory)) {
+                batch.drop_incomplete();
+            }
+            result
         });
+        let is_behind = reader.decoder.is_behind();
+        self.is_behind.store(is_behind, Ordering::SeqCst);
         if let Some(frame) = close {
             log::debug!(target: LOG, id = self.control.id; "received close frame, code {}", frame.code);
             let answer = self.closing().receive(frame);
@@ -220,18 +235,20 @@ impl Delivery<'_> {
 }
 
 impl Sink for Delivery<'_> {
-    fn frame(&mut self, kind: Kind, fin: bool, payload: &[u8]) {
+    fn frame(&mut self, kind: Kind, fin: bool, payload: &[u8]) -> Result<(), Cause> {
         self.trace(kind, fin, payload.len());
-        if !self.discards {
-            self.batch.push(kind, fin, payload);
+        if self.discards {
+            return Ok(());
         }
+        self.batch.push(kind, fin, payload)
     }
 
-    fn large_frame(&mut self, kind: Kind, fin: bool, payload: Vec<u8>) {
+    fn large_frame(&mut self, kind: Kind, fin: bool, payload: Vec<u8>) -> Result<(), Cause> {
         self.trace(kind, fin, payload.len());
-        if !self.discards {
-            self.batch.push_large(kind, fin, payload);
+        if self.discards {
+            return Ok(());
         }
+        self.batch.push_large(kind, fin, payload)
     }
 
     fn write_message(
@@ -245,6 +262,10 @@ impl Sink for Delivery<'_> {
         let size = self.batch.write_message(kind, write)?;
         self.trace(kind, true, size);
         Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        !self.discards && self.connection.inbox.is_filled_by(self.batch)
     }
 
     fn ping(&mut self, payload: &[u8]) {

@@ -84,6 +84,7 @@ impl Connection {
         match refusal {
             Refusal::Finished => self.closed(),
             Refusal::Fragmented => Error::Concurrency(FRAGMENTED),
+            Refusal::OutOfMemory => Error::OutOfMemory,
         }
     }
 

@@ -1,8 +1,11 @@
 //! Frames in order, in as few allocations as possible.
 
-use std::{collections::VecDeque, ops::Add};
+use std::{
+    collections::{TryReserveError, VecDeque},
+    ops::Add,
+};
 
-use crate::protocol::message::Kind;
+use crate::protocol::{close::Cause, message::Kind};
 
 /// Frames in order. Only those at its end may belong to a message that is not complete.
 #[derive(Debug, Default)]
@@ -49,19 +52,41 @@ pub(super) struct Load {
 }
 
 impl Batch {
-    /// Appends a frame, copied.
-    pub fn push(&mut self, kind: Kind, fin: bool, payload: &[u8]) {
+    /// Appends a frame, copied. Fails if there is no memory for it.
+    pub fn push(&mut self, kind: Kind, fin: bool, payload: &[u8]) -> Result<(), Cause> {
+        reserve(self.entries.try_reserve(1))?;
+        reserve(self.small.try_reserve(payload.len()))?;
         self.small.extend_from_slice(payload);
         self.push_entry(kind, fin, payload.len(), false);
+        Ok(())
     }
 
-    /// Appends a frame that has a buffer of its own.
-    pub fn push_large(&mut self, kind: Kind, fin: bool, payload: Vec<u8>) {
+    /// Appends a frame that has a buffer of its own. Fails if there is no memory for it.
+    pub fn push_large(&mut self, kind: Kind, fin: bool, payload: Vec<u8>) -> Result<(), Cause> {
         if payload.len() < SMALL {
             return self.push(kind, fin, &payload);
         }
+        reserve(self.entries.try_reserve(1))?;
+        reserve(self.large.try_reserve(1))?;
         self.push_entry(kind, fin, payload.len(), true);
         self.large.push_back(payload);
+        Ok(())
+    }
+
+    /// Drops the frames of the message that is not complete.
+    pub fn drop_incomplete(&mut self) {
+        while let Some(&entry) = self.entries.back()
+            && !entry.fin
+        {
+            self.entries.pop_back();
+            if entry.is_large {
+                self.large.pop_back();
+            } else {
+                self.small.truncate(self.small.len() - entry.len);
+            }
+        }
+        self.partial = Load::default();
+        self.small.shrink_to(KEPT);
     }
 
     /// Appends a whole message whose payload `write` appends to the vector that it is given.
@@ -156,8 +181,12 @@ impl Batch {
             self.reset();
             return std::mem::swap(self, other);
         }
-        self.entries.append(&mut other.entries);
+        // What is left is the beginning of a message. Where each batch ends in one, none is ever
+        // used up.
+        self.small.drain(..self.taken);
+        self.taken = 0;
         self.small.append(&mut other.small);
+        self.entries.append(&mut other.entries);
         self.large.append(&mut other.large);
         if other.load.is_empty() {
             self.partial = self.partial + other.partial;
@@ -223,6 +252,10 @@ impl Batch {
         };
         load.bytes -= entry.load().bytes;
         load.frames -= 1;
+        if self.entries.is_empty() {
+            // The connection may be idle from now on.
+            self.reset();
+        }
     }
 
     /// Makes an emptied batch ready to be filled again. Buffers that a burst has made large are
@@ -247,6 +280,10 @@ impl Batch {
     pub(super) fn kept(&self) -> usize {
         self.small.capacity()
     }
+}
+
+fn reserve(result: Result<(), TryReserveError>) -> Result<(), Cause> {
+    result.map_err(|_| Cause::OutOfMemory)
 }
 
 impl Message<'_> {

@@ -5,6 +5,8 @@
 //! message is sent compressed only if that makes it smaller, but for one that begins a context;
 //! both states are made when they are first needed, since many connections never need them.
 
+use std::collections::TryReserveError;
+
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
 /// What client and server have agreed upon, and how well the client compresses.
@@ -165,33 +167,56 @@ impl Deflater {
     /// That is so if it would not become smaller. But then the server would never have anything
     /// to refer to where each message is short by itself, so the one that begins a context may
     /// become a few bytes larger.
-    pub fn deflate(&mut self, message: &[u8], output: &mut Vec<u8>) -> bool {
+    pub fn deflate(
+        &mut self,
+        message: &[u8],
+        output: &mut Vec<u8>,
+    ) -> Result<bool, TryReserveError> {
         let begins_context = self.keeps_context && !self.has_context;
-        self.deflate_fragment(message, true, output);
+        self.deflate_fragment(message, true, output)?;
         if output.len() < message.len() {
             self.skipped = 0;
-            return true;
+            return Ok(true);
         }
         if begins_context && output.len() <= message.len() + MAX_GROWTH {
-            return true;
+            return Ok(true);
         }
         // The server will not have seen what this state has. What can't be compressed comes
         // seldom alone.
         self.reset();
         self.skipped = self.skipped.saturating_mul(2).saturating_add(1);
         self.skips = self.skipped;
-        false
+        Ok(false)
     }
 
-    /// Puts a deflated fragment into `output`, which is empty.
-    pub fn deflate_fragment(&mut self, fragment: &[u8], fin: bool, output: &mut Vec<u8>) {
+    /// Puts a deflated fragment into `output`, which is empty. If there is no memory for it, the
+    /// context begins anew.
+    pub fn deflate_fragment(
+        &mut self,
+        fragment: &[u8],
+        fin: bool,
+        output: &mut Vec<u8>,
+    ) -> Result<(), TryReserveError> {
+        let result = self.try_deflate_fragment(fragment, fin, output);
+        if result.is_err() {
+            self.reset();
+        }
+        result
+    }
+
+    fn try_deflate_fragment(
+        &mut self,
+        fragment: &[u8],
+        fin: bool,
+        output: &mut Vec<u8>,
+    ) -> Result<(), TryReserveError> {
         let level = Compression::new(self.level.into());
         let window_bits = self.window_bits.unwrap_or(MIN_WINDOW_BITS);
         let state = self
             .state
             .get_or_insert_with(|| Compress::new_with_window_bits(level, false, window_bits));
         let mut input = fragment;
-        output.reserve(fragment.len() / 4 + MIN_STEP);
+        output.try_reserve(fragment.len() / 4 + MIN_STEP)?;
         loop {
             let before = state.total_in();
             if state
@@ -205,11 +230,11 @@ impl Deflater {
             if output.len() < output.capacity() {
                 break;
             }
-            output.reserve(input.len() / 2 + MIN_STEP);
+            output.try_reserve(input.len() / 2 + MIN_STEP)?;
         }
         self.has_context = true;
         if !fin {
-            return;
+            return Ok(());
         }
         if output.ends_with(&TAIL) {
             output.truncate(output.len() - TAIL.len());
@@ -220,9 +245,11 @@ impl Deflater {
         if !self.keeps_context {
             self.reset();
         }
+        Ok(())
     }
 
-    fn reset(&mut self) {
+    /// Begins a new context, since the server does not see what was compressed last.
+    pub fn reset(&mut self) {
         self.has_context = false;
         if let Some(state) = &mut self.state {
             state.reset();
@@ -312,7 +339,7 @@ mod tests {
                     _ => noise(100 * number),
                 };
                 let mut payload = Vec::new();
-                if deflater.deflate(&message, &mut payload) {
+                if deflater.deflate(&message, &mut payload).unwrap() {
                     let back = inflate(&mut inflater, &payload, 1 + number * 37).unwrap();
                     assert!(back == message, "{agreement:?}, message {number}");
                 }
@@ -326,7 +353,7 @@ mod tests {
             let mut deflater = Deflater::new(agreement);
             [0, 1].map(|_| {
                 let mut payload = Vec::new();
-                assert!(deflater.deflate(&json(1), &mut payload));
+                assert!(deflater.deflate(&json(1), &mut payload).unwrap());
                 payload.len()
             })
         };
@@ -342,11 +369,11 @@ mod tests {
         let message = json(1).repeat(2);
         let sizes = [0, 1].map(|_| {
             let mut payload = Vec::new();
-            assert!(deflater.deflate(&message, &mut payload));
+            assert!(deflater.deflate(&message, &mut payload).unwrap());
             payload.len()
         });
         assert_eq!(sizes[0], sizes[1]);
-        assert!(!deflater.deflate(&noise(100), &mut Vec::new()));
+        assert!(!deflater.deflate(&noise(100), &mut Vec::new()).unwrap());
     }
 
     #[test]
@@ -362,7 +389,7 @@ mod tests {
                 }
                 tried += 1;
                 let mut payload = Vec::new();
-                if deflater.deflate(&message, &mut payload) {
+                if deflater.deflate(&message, &mut payload).unwrap() {
                     assert!(payload.len() <= message.len() + MAX_GROWTH);
                     let back = inflate(&mut inflater, &payload, 99).unwrap();
                     assert_eq!(back, message);
@@ -372,8 +399,9 @@ mod tests {
         assert!(tried > 100, "{tried}");
         // A stream of what can't be compressed is soon left alone.
         let message = noise(300);
-        let in_vain = (0..1000)
-            .filter(|_| deflater.suits(&message) && !deflater.deflate(&message, &mut Vec::new()));
+        let in_vain = (0..1000).filter(|_| {
+            deflater.suits(&message) && !deflater.deflate(&message, &mut Vec::new()).unwrap()
+        });
         assert!(in_vain.count() < 20);
         let mut tiny = Deflater::new(&Agreement {
             client_max_window_bits: 8,
@@ -390,14 +418,16 @@ mod tests {
             let mut whole = Vec::new();
             for number in 0..5 {
                 let mut payload = Vec::new();
-                deflater.deflate_fragment(&json(number), false, &mut payload);
+                deflater
+                    .deflate_fragment(&json(number), false, &mut payload)
+                    .unwrap();
                 let mut output = Vec::new();
                 inflater.inflate(&payload, &mut output, 1000).unwrap();
                 assert_eq!(output, json(number));
                 whole.extend(output);
             }
             let mut payload = Vec::new();
-            deflater.deflate_fragment(b"", true, &mut payload);
+            deflater.deflate_fragment(b"", true, &mut payload).unwrap();
             assert_eq!(payload, [0]);
             let mut output = Vec::new();
             inflater.inflate(&payload, &mut output, 0).unwrap();
@@ -440,7 +470,7 @@ mod tests {
     fn limit_holds_while_inflating_and_memory_stays_near_it() {
         let mut deflater = Deflater::new(&PLAIN);
         let mut bomb = Vec::new();
-        assert!(deflater.deflate(&vec![0; 10_000_000], &mut bomb));
+        assert!(deflater.deflate(&vec![0; 10_000_000], &mut bomb).unwrap());
         assert!(bomb.len() < 20_000);
         for limit in [0, 1, 1000, 65_536, 9_999_999] {
             let mut inflater = Inflater::new(&PLAIN);

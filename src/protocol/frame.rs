@@ -4,7 +4,7 @@
 //! to check of a server's header before it looks at the payload, and masking in one pass into
 //! the output buffer. Knows single frames only, not messages.
 
-use std::io::Cursor;
+use std::{collections::TryReserveError, io::Cursor};
 
 use tungstenite::protocol::frame::FrameHeader;
 pub use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
@@ -115,11 +115,17 @@ pub fn encode_header(kind: Outgoing, payload_len: usize, mask: [u8; 4], output: 
         .unwrap_or_else(|_| unreachable!("writing to a vector does not fail"));
 }
 
-/// Appends a whole frame, masked (section 5.3).
-pub fn encode(kind: Outgoing, payload: &[u8], mask: [u8; 4], output: &mut Vec<u8>) {
-    output.reserve(MAX_HEADER + payload.len());
+/// Appends a whole frame, masked (section 5.3). Fails if there is no memory for it.
+pub fn encode(
+    kind: Outgoing,
+    payload: &[u8],
+    mask: [u8; 4],
+    output: &mut Vec<u8>,
+) -> Result<(), TryReserveError> {
+    output.try_reserve(MAX_HEADER + payload.len())?;
     encode_header(kind, payload.len(), mask, output);
     append_masked(payload, mask, output);
+    Ok(())
 }
 
 /// Appends `payload` masked, as if it began at a multiple of four bytes into its frame.
@@ -173,7 +179,8 @@ mod tests {
             b"Hello",
             [0x37, 0xfa, 0x21, 0x3d],
             &mut output,
-        );
+        )
+        .unwrap();
         assert_eq!(
             output,
             [

@@ -39,10 +39,10 @@ pub struct Limits {
 /// A message is one data frame or several, the last of which has `fin` set. The text of a message
 /// is valid UTF-8, though a frame may end inside of a character that the next one completes.
 pub trait Sink {
-    /// A data frame whose payload is to be copied.
-    fn frame(&mut self, kind: Kind, fin: bool, payload: &[u8]);
-    /// A data frame whose payload has a buffer of its own.
-    fn large_frame(&mut self, kind: Kind, fin: bool, payload: Vec<u8>);
+    /// A data frame whose payload is to be copied. Fails if there is no memory for it.
+    fn frame(&mut self, kind: Kind, fin: bool, payload: &[u8]) -> Result<(), Cause>;
+    /// A data frame whose payload has a buffer of its own. Fails if there is no memory for it.
+    fn large_frame(&mut self, kind: Kind, fin: bool, payload: Vec<u8>) -> Result<(), Cause>;
     /// A whole message whose payload `write` appends to the vector that it is given. If that fails,
     /// there is no message, and what was appended is to be dropped.
     fn write_message(
@@ -50,6 +50,8 @@ pub trait Sink {
         kind: Kind,
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), Cause>,
     ) -> Result<(), Cause>;
+    /// Whether no more should be inflated for now.
+    fn is_full(&self) -> bool;
     /// A Ping, to be answered (RFC 6455, section 5.5.2).
     fn ping(&mut self, payload: &[u8]);
     /// A Pong.
@@ -76,6 +78,8 @@ pub struct Decoder {
     /// An empty buffer for the payload of the next small frame.
     spare: Vec<u8>,
     finished: bool,
+    /// The last call of [`Self::decode`] has left whole frames in the buffer.
+    is_behind: bool,
 }
 
 #[derive(Debug)]
@@ -124,7 +128,13 @@ impl Decoder {
             inflater,
             spare: Vec::new(),
             finished: false,
+            is_behind: false,
         }
+    }
+
+    /// Whether there is something to decode without reading first.
+    pub fn is_behind(&self) -> bool {
+        self.is_behind
     }
 
     /// Reads once: `read` appends to the vector that it is given, into its spare capacity, and
@@ -200,7 +210,13 @@ impl Decoder {
     }
 
     fn decode_frames(&mut self, sink: &mut impl Sink) -> Result<(), Cause> {
+        self.is_behind = false;
         while !self.finished {
+            // A little that is read may inflate to very much.
+            if self.inflater.is_some() && sink.is_full() {
+                self.is_behind = self.start < self.buffer.len();
+                return Ok(());
+            }
             if let Some(frame) = self.frame.take() {
                 self.frame = self.continue_frame(frame, sink)?;
                 if self.frame.is_some() {
@@ -232,7 +248,7 @@ impl Decoder {
                                 if kind == Kind::Text {
                                     utf8::validate(payload)?;
                                 }
-                                sink.frame(kind, true, payload);
+                                sink.frame(kind, true, payload)?;
                             }
                         }
                         self.start = payload_start + len;
@@ -351,9 +367,9 @@ impl Decoder {
             self.message = None;
         }
         if frame.payload.len() > SPARE {
-            sink.large_frame(kind, fin, frame.payload);
+            sink.large_frame(kind, fin, frame.payload)?;
         } else {
-            sink.frame(kind, fin, &frame.payload);
+            sink.frame(kind, fin, &frame.payload)?;
             if frame.payload.capacity() <= SPARE {
                 frame.payload.clear();
                 self.spare = frame.payload;

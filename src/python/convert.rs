@@ -19,8 +19,8 @@ use crate::{
 pub(super) enum Outgoing<'a> {
     /// A view into an immutable object that the caller keeps alive.
     Borrowed(Kind, &'a [u8]),
-    /// A copy of something that may change.
-    Owned(Kind, Vec<u8>),
+    /// A copy of something that may change. Python makes it, and raises if it has no memory.
+    Owned(Kind, Bound<'a, PyBytes>),
 }
 
 impl<'a> Outgoing<'a> {
@@ -29,7 +29,7 @@ impl<'a> Outgoing<'a> {
     ///
     /// Raises `UnicodeEncodeError` for a `str` that UTF-8 cannot express, and
     /// `UnicodeDecodeError` for bytes that are to be sent as text and are not UTF-8.
-    pub(super) fn new(message: &'a Bound<'_, PyAny>, text: Option<bool>) -> PyResult<Option<Self>> {
+    pub(super) fn new(message: &'a Bound<'a, PyAny>, text: Option<bool>) -> PyResult<Option<Self>> {
         // The common case.
         if let (None, Ok(bytes)) = (text, message.cast::<PyBytes>()) {
             return Ok(Some(Self::Borrowed(Kind::Binary, bytes.as_bytes())));
@@ -51,7 +51,7 @@ impl<'a> Outgoing<'a> {
     /// A fragment of a message, and whether it is a `str`. Bytes are taken for text unseen, since
     /// a fragment may end in the middle of a character.
     pub(super) fn fragment(
-        message: &'a Bound<'_, PyAny>,
+        message: &'a Bound<'a, PyAny>,
         text: Option<bool>,
     ) -> PyResult<Option<(bool, Self)>> {
         let kind = |is_text| {
@@ -75,22 +75,22 @@ impl<'a> Outgoing<'a> {
     pub(super) fn parts(&self) -> (Kind, &[u8]) {
         match self {
             Self::Borrowed(kind, payload) => (*kind, payload),
-            Self::Owned(kind, payload) => (*kind, payload),
+            Self::Owned(kind, payload) => (*kind, payload.as_bytes()),
         }
     }
 }
 
 /// A copy of what may change; `None` if the object is of another type.
-fn bytes_of_mutable(object: &Bound<'_, PyAny>) -> PyResult<Option<Vec<u8>>> {
-    if let Ok(bytes) = object.cast::<PyByteArray>() {
-        return Ok(Some(bytes.to_vec()));
-    }
-    if object.cast::<PyMemoryView>().is_ok() {
+fn bytes_of_mutable<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    let bytes = if object.cast::<PyByteArray>().is_ok() {
+        object.py().get_type::<PyBytes>().call1((object,))?
+    } else if object.cast::<PyMemoryView>().is_ok() {
         // Any format and layout, as `bytes()` would see it.
-        let bytes = object.call_method0(intern!(object.py(), "tobytes"))?;
-        return bytes.extract().map(Some);
-    }
-    Ok(None)
+        object.call_method0(intern!(object.py(), "tobytes"))?
+    } else {
+        return Ok(None);
+    };
+    Ok(Some(bytes.cast_into()?))
 }
 
 /// The payload of a Ping or a Pong.

@@ -39,6 +39,7 @@ fn build(py: Python<'_>, error: Error) -> PyResult<PyErr> {
             return Ok(PyValueError::new_err(text));
         }
         Error::Timeout { .. } => return Ok(PyTimeoutError::new_err(text)),
+        Error::OutOfMemory => return Ok(PyMemoryError::new_err(text)),
         Error::InvalidUri(error) => {
             errors.call_method1(intern!(py, "invalid_uri"), (error.uri, error.reason))?
         }

@@ -44,6 +44,10 @@ impl Streaming {
     /// Nobody waits for the next frame any more. Between messages, whole ones are taken again.
     pub(super) fn leave(&self, connection: &Connection) {
         connection.inbox.stream(self.in_message);
+        // The frames of an incomplete message count no more, so there may be room again.
+        if connection.inbox.resumes() {
+            connection.control.wake();
+        }
     }
 
     /// A frame as `str` or `bytes`. A character that a frame ends in goes to the next one.

@@ -18,11 +18,12 @@ enum Item {
 }
 
 impl Sink for Found {
-    fn frame(&mut self, kind: Kind, fin: bool, payload: &[u8]) {
-        self.large_frame(kind, fin, payload.to_vec());
+    fn frame(&mut self, kind: Kind, fin: bool, payload: &[u8]) -> Result<(), Cause> {
+        self.large_frame(kind, fin, payload.to_vec())
     }
-    fn large_frame(&mut self, kind: Kind, fin: bool, payload: Vec<u8>) {
+    fn large_frame(&mut self, kind: Kind, fin: bool, payload: Vec<u8>) -> Result<(), Cause> {
         self.0.push(Item::Frame(kind, fin, payload));
+        Ok(())
     }
     fn write_message(
         &mut self,
@@ -31,8 +32,10 @@ impl Sink for Found {
     ) -> Result<(), Cause> {
         let mut payload = b"other".to_vec();
         write(&mut payload)?;
-        self.large_frame(kind, true, payload.split_off(5));
-        Ok(())
+        self.large_frame(kind, true, payload.split_off(5))
+    }
+    fn is_full(&self) -> bool {
+        false
     }
     fn ping(&mut self, payload: &[u8]) {
         self.0.push(Item::Ping(payload.to_vec()));
@@ -281,11 +284,15 @@ fn compressed_message_is_inflated_with_control_frames_in_between() {
     let mut deflater = Deflater::new(&AGREEMENT);
     let text = "κόσμε ".repeat(100);
     let mut first = Vec::new();
-    deflater.deflate_fragment(&text.as_bytes()[..501], false, &mut first);
+    deflater
+        .deflate_fragment(&text.as_bytes()[..501], false, &mut first)
+        .unwrap();
     let mut last = Vec::new();
-    deflater.deflate_fragment(&text.as_bytes()[501..], true, &mut last);
+    deflater
+        .deflate_fragment(&text.as_bytes()[501..], true, &mut last)
+        .unwrap();
     let mut single = Vec::new();
-    assert!(deflater.deflate(text.as_bytes(), &mut single));
+    assert!(deflater.deflate(text.as_bytes(), &mut single).unwrap());
     let bytes = [
         frame(0x41, &first),
         frame(0x89, b"ping"),
@@ -331,7 +338,7 @@ fn compressed_bit_is_a_violation_where_it_means_nothing() {
 fn size_limit_counts_what_a_message_inflates_to() {
     let mut deflater = Deflater::new(&AGREEMENT);
     let mut bomb = Vec::new();
-    assert!(deflater.deflate(&vec![b'x'; 1_000_000], &mut bomb));
+    assert!(deflater.deflate(&vec![b'x'; 1_000_000], &mut bomb).unwrap());
     assert!(bomb.len() < 2000);
     let whole = frame(0xc1, &bomb);
     let parts = [frame(0x41, &bomb[..700]), frame(0x80, &bomb[700..])].concat();
@@ -372,7 +379,9 @@ fn message() -> impl Strategy<Value = Vec<u8>> {
             if is_compressed {
                 // Each by itself, so that messages may be put together in any order.
                 let mut deflated = Vec::new();
-                Deflater::new(&AGREEMENT).deflate_fragment(&payload, true, &mut deflated);
+                Deflater::new(&AGREEMENT)
+                    .deflate_fragment(&payload, true, &mut deflated)
+                    .unwrap();
                 payload = deflated;
             }
             let mut cuts: Vec<usize> = cuts
