@@ -21,7 +21,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use self::{pinging::Waiter, sending::Sent};
+pub use self::{
+    pinging::{LastPing, Waiter},
+    sending::Sent,
+};
 
 use self::{closing::End, pinging::WaitingPings, receiving::Reader, sending::Writer};
 use crate::{

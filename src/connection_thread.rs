@@ -25,7 +25,7 @@ use std::{
 use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::{
-    connection::Connection,
+    connection::{Connection, LastPing},
     net::{stream::Stream, wait::timespec, wake::Wake},
     protocol::{
         close::{CloseFrame, GOING_AWAY, State},
@@ -55,7 +55,7 @@ pub fn serve(connection: &Connection, stream: Arc<Stream>, role: Role) {
         role,
         visits_seen: connection.attendance.visits(),
         keepalive: connection.keepalive(),
-        last_ping: 0,
+        last_ping: LastPing::default(),
         closing_since: None,
     };
     // A panic is a bug of ours, and must leave nobody waiting.
@@ -78,8 +78,7 @@ struct Service<'a> {
     /// The number of visits of readers when the grace period began.
     visits_seen: u32,
     keepalive: Option<Keepalive>,
-    /// The number of the last Ping of keepalive, or 0.
-    last_ping: u64,
+    last_ping: LastPing,
     /// When the closing handshake was first seen under way.
     closing_since: Option<Instant>,
 }
@@ -152,7 +151,8 @@ impl Service<'_> {
         if self.connection.state() != State::Open {
             return None;
         }
-        self.connection.keep_alive(keepalive, &mut self.last_ping)
+        self.connection
+            .keep_alive(keepalive, &mut self.last_ping, self.stream)
     }
 
     /// Who reads while messages flow.

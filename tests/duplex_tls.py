@@ -112,10 +112,6 @@ class DuplexTLS:
             except ssl.SSLEOFError:
                 return
 
-    def getpeername(self) -> tuple[str, int]:
-        """Return the client's address."""
-        return self._sock.getpeername()
-
     def settimeout(self, timeout: float | None) -> None:
         """Limit each wait for the network."""
         self._sock.settimeout(timeout)

@@ -105,7 +105,7 @@ async def test_send_during_fragments(remote):
     async with connect(remote.url, **QUICK) as ws:
         sending = asyncio.create_task(ws.send(fragments()))
         await asyncio.to_thread(remote.wait, 1)
-        messages = ["1", ["2", "2"], "3", as_async(["4"]), b"5"]
+        messages = ["1", ["2", "2"], "3", ["4"], b"5"]
         others = [asyncio.create_task(ws.send(message)) for message in messages]
         cancelled = asyncio.create_task(ws.send("never"))
         await asyncio.sleep(0)

@@ -45,8 +45,8 @@ class FragmentedMessage:
     async def send(self, message: Any, text: bool | None) -> None:
         """Send each fragment as it comes, and an empty one for the end.
 
-        Whatever goes wrong after the first fails the connection: half a message can't
-        be taken back.
+        Other messages may be sent until the first fragment has come. Whatever goes
+        wrong after that fails the connection: half a message can't be taken back.
         """
         is_text: bool | None = None
         try:
@@ -54,10 +54,13 @@ class FragmentedMessage:
                 async for fragment in fragments:
                     if is_text not in (None, isinstance(fragment, str)):
                         raise TypeError("iterable must contain uniform types")
+                    if is_text is None:
+                        await self.ws.wait_for_message()
                     has_room = self.ws.post_fragment(fragment, text, is_text is None)
                     if has_room is None:
                         raise TypeError("iterable must contain bytes or str")
                     is_text = isinstance(fragment, str)
+                    self.ws._fragmented = self
                     if not has_room:
                         await self.ws.wait_for_room()
             if is_text is not None and not self.ws.post_end():
@@ -67,6 +70,8 @@ class FragmentedMessage:
                 self.ws.give_message_up()
             raise
         finally:
+            if self.ws._fragmented is self:
+                self.ws._fragmented = None
             self.done.set_result(None)
 
 

@@ -120,8 +120,8 @@ class AsyncWebSocket(ConnectionAttributes, _core.AsyncConnection):
         # Written out, since a call would cost as much as all of this.
         if get_running_loop() is not self._loop:
             self._check_loop()
-        while self._fragmented is not None:
-            await self._fragmented.wait()
+        if self._fragmented is not None:
+            await self.wait_for_message()
         has_room = self.post(message, text)
         if has_room:
             return
@@ -129,11 +129,16 @@ class AsyncWebSocket(ConnectionAttributes, _core.AsyncConnection):
             await self.wait_for_room()
             return
         check_fragments(message)
-        self._fragmented = FragmentedMessage(self)
-        try:
-            await self._fragmented.send(message, text)
-        finally:
-            self._fragmented = None
+        await FragmentedMessage(self).send(message, text)
+
+    async def wait_for_message(self) -> None:
+        """Wait until no message is being sent in fragments.
+
+        Raises:
+            ConcurrencyError: If this task sends it.
+        """
+        while self._fragmented is not None:
+            await self._fragmented.wait()
 
     async def wait_for_room(self) -> None:
         """Wait until less than ``write_limit`` bytes wait to be written.

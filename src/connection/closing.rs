@@ -42,8 +42,10 @@ impl Connection {
 
     /// Fails the connection because a message that has begun can't be sent to its end.
     pub fn give_message_up(&self, why: &'static str) {
-        self.fail(Cause::UnfinishedMessage(why));
-        self.write_now();
+        if self.state() == State::Open {
+            self.fail(Cause::UnfinishedMessage(why));
+            self.write_now();
+        }
     }
 
     /// Waits in the calling thread until the connection has ended and its resources are free.

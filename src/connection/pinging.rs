@@ -11,6 +11,7 @@ use std::{
 use super::{Connection, LOG, receiving::Reading, sending::Sent};
 use crate::{
     error::{Error, Result},
+    net::stream::Stream,
     protocol::{
         close::Cause,
         frame::Control,
@@ -22,6 +23,15 @@ use crate::{
 /// Called once: when the Pong has come, with the time since the Ping, or when none will come any
 /// more. It may be called on any thread, with the reading half held, and must not wait.
 pub type Waiter = Box<dyn FnOnce(Result<Duration>) + Send>;
+
+/// The last Ping of keepalive.
+#[derive(Debug, Default)]
+pub struct LastPing {
+    number: u64,
+    sent: Sent,
+    /// What the stream had taken when keepalive last looked.
+    taken: usize,
+}
 
 /// The pings of a connection.
 pub(super) type WaitingPings = Pings<Option<Waiter>>;
@@ -70,17 +80,29 @@ impl Connection {
 
     /// Does what keepalive has to do now, but does not write. Returns when to call this again.
     ///
-    /// `last` is the number of its last Ping, or 0.
-    pub fn keep_alive(&self, keepalive: &mut Keepalive, last: &mut u64) -> Option<Instant> {
+    /// A peer that takes what goes before the Ping is as alive as one that answers it.
+    pub fn keep_alive(
+        &self,
+        keepalive: &mut Keepalive,
+        last: &mut LastPing,
+        stream: &Stream,
+    ) -> Option<Instant> {
         loop {
-            let is_answered = self.pings().is_acknowledged(*last);
-            let is_deaf = self.inbox.pauses();
+            let is_answered = self.pings().is_acknowledged(last.number);
+            let taken = stream.taken();
+            let is_on_its_way = self.outbox.written() < last.sent && last.taken != taken;
+            last.taken = taken;
+            let is_deaf = self.inbox.pauses() || is_on_its_way;
             match keepalive.step(Instant::now(), is_answered, is_deaf) {
                 Step::Wait(until) => return Some(until),
                 Step::Ping => {
                     // It is refused only if the connection is closing.
-                    let (number, _) = self.send_ping(None, None).ok()?;
-                    *last = number;
+                    let (number, sent) = self.send_ping(None, None).ok()?;
+                    *last = LastPing {
+                        number,
+                        sent,
+                        taken,
+                    };
                     log::debug!(target: KEEPALIVE, id = self.control.id; "sent keepalive ping");
                 }
                 // It may have come just now, and not have been read.

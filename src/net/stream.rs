@@ -14,7 +14,7 @@ use std::{
     os::fd::AsFd,
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -45,6 +45,9 @@ pub struct Stream {
     buffered: AtomicBool,
     /// The reader was sent away, so an end of stream means nothing.
     dismissed: AtomicBool,
+    /// How many bytes the system has taken; it wraps around. Written by the holder of the writing
+    /// half only.
+    taken: AtomicUsize,
 }
 
 /// How long an operation may take.
@@ -79,6 +82,7 @@ impl Stream {
             armed: Mutex::new(None),
             buffered: AtomicBool::new(false),
             dismissed: AtomicBool::new(false),
+            taken: AtomicUsize::new(0),
         }
     }
 
@@ -192,7 +196,11 @@ impl Stream {
                 wire,
                 SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
             ) {
-                Ok(count) => return Ok(count),
+                Ok(count) => {
+                    let taken = self.taken.load(Ordering::Relaxed).wrapping_add(count);
+                    self.taken.store(taken, Ordering::Relaxed);
+                    return Ok(count);
+                }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => match patience {
                     Patience::None => return Err(Halt::WouldBlock),
@@ -201,6 +209,11 @@ impl Stream {
                 Err(error) => return Err(Halt::Failed(error.into())),
             }
         }
+    }
+
+    /// How many bytes the system has taken for sending. Only differences mean anything.
+    pub fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
     }
 
     /// Appends what the socket has to `into`. `Ok(0)` is the end of the TCP stream.

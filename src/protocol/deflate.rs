@@ -151,7 +151,7 @@ impl Deflater {
     /// Whether a message is worth trying, of which this is all or the first fragment. To be asked
     /// once for each.
     pub fn suits(&mut self, payload: &[u8]) -> bool {
-        if self.window_bits.is_none() || payload.len() < MIN_PAYLOAD {
+        if self.window_bits.is_none() || payload.len() < MIN_PAYLOAD || is_noise(payload) {
             return false;
         }
         if self.skips > 0 {
@@ -257,6 +257,22 @@ impl Deflater {
     }
 }
 
+/// Whether a payload looks like what is compressed already, or random: all bytes occur about as
+/// often. Trying it would cost the context.
+fn is_noise(payload: &[u8]) -> bool {
+    let mut counts = [0_u16; 256];
+    let step = payload.len().div_ceil(SAMPLE);
+    let mut sampled = 0;
+    for &byte in payload.iter().step_by(step) {
+        counts[usize::from(byte)] += 1;
+        sampled += 1;
+    }
+    // For random bytes, the sum of the squares is about n + n * n / 256; for base64, whose
+    // characters are 64, it is n + n * n / 64.
+    let squares: u32 = counts.iter().map(|&count| u32::from(count).pow(2)).sum();
+    squares < sampled + sampled * sampled / NOISE
+}
+
 /// What ends the payload of a flushed message, and is left out on the wire.
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 /// The smallest window that the library can do.
@@ -266,6 +282,10 @@ const MIN_STEP: usize = 512;
 /// What is shorter is left alone: it seldom becomes smaller, and if it does not, the context is
 /// lost.
 const MIN_PAYLOAD: usize = 48;
+/// So many bytes of a payload are looked at.
+const SAMPLE: usize = 512;
+/// Fewer different bytes than that are worth compressing.
+const NOISE: u32 = 100;
 /// By so much a message may grow that begins a context.
 const MAX_GROWTH: usize = 8;
 
@@ -399,6 +419,12 @@ mod tests {
         assert!(tried > 100, "{tried}");
         // A stream of what can't be compressed is soon left alone.
         let message = noise(300);
+        let base64 = noise(300)
+            .iter()
+            .map(|byte| b'0' + byte % 64)
+            .collect::<Vec<_>>();
+        assert!(is_noise(&message) && is_noise(&noise(100_000)) && is_noise(&noise(48)));
+        assert!(!is_noise(&base64) && !is_noise(&json(1)) && !is_noise(&[0; 48]));
         let in_vain = (0..1000).filter(|_| {
             deflater.suits(&message) && !deflater.deflate(&message, &mut Vec::new()).unwrap()
         });

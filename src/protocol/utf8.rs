@@ -79,10 +79,13 @@ pub fn validate(text: &[u8]) -> Result<(), Cause> {
     validator.finish()
 }
 
-/// How many bytes at the end of `text`, which is valid as far as it goes, belong to a character
-/// that goes on after it.
+/// How many bytes at the end of `text` are the beginning of a character that may go on after it;
+/// none if the text is bad before.
 pub fn cut_tail(text: &[u8]) -> usize {
-    from_utf8(text).map_or_else(|error| text.len() - error.valid_up_to(), |_| 0)
+    match from_utf8(text) {
+        Err(error) if error.error_len().is_none() => text.len() - error.valid_up_to(),
+        Ok(_) | Err(_) => 0,
+    }
 }
 
 #[cfg(test)]
@@ -141,5 +144,6 @@ mod tests {
             [0, 1, 2, 3, 0]
         );
         assert_eq!(cut_tail(b""), 0);
+        assert_eq!(cut_tail(b"a\xff"), 0);
     }
 }

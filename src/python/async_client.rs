@@ -13,7 +13,7 @@ use pyo3::{PyTraverseError, PyVisit, prelude::*};
 
 use super::{
     connection::BaseConnection,
-    convert::{self, Code, Outgoing, Reason},
+    convert::{self, Code, ControlPayload, Outgoing, Reason},
     event_loop::{Event, Notice, Signals, Wakeups},
     exceptions, logging,
     options::ConnectOptions,
@@ -218,11 +218,11 @@ impl AsyncConnection {
     fn post_ping(
         &self,
         py: Python<'_>,
-        data: Option<&Bound<'_, PyAny>>,
+        data: Option<ControlPayload>,
         future: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
         let connection = self.connection(py)?;
-        let payload = data.map(convert::control_payload).transpose()?;
+        let payload = data.map(|data| data.0);
         let number = self.pings.fetch_add(1, Ordering::Relaxed);
         let waiter = (self.control.id, Event::Pong(number));
         let signals = self.wakeups.get().signals();
@@ -240,9 +240,9 @@ impl AsyncConnection {
     }
 
     /// Sends a Pong that answers no Ping.
-    fn post_pong(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn post_pong(&self, py: Python<'_>, data: ControlPayload) -> PyResult<()> {
         let connection = self.connection(py)?;
-        let payload = convert::control_payload(data)?;
+        let payload = data.0;
         py.detach(|| {
             connection.pong(&payload)?;
             connection.hand_over(true);
@@ -314,7 +314,7 @@ impl AsyncConnection {
     /// Nobody waits for the next frame any more. Returns whether a message was taken in part.
     fn leave_message(&self, py: Python<'_>) -> PyResult<bool> {
         let connection = self.connection(py)?;
-        let streaming = self.streaming();
+        let mut streaming = self.streaming();
         streaming.leave(connection);
         Ok(streaming.in_message)
     }

@@ -96,7 +96,7 @@ fn bytes_of_mutable<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'p
 /// The payload of a Ping or a Pong.
 ///
 /// Raises `TypeError` for other types, and `ValueError` for what does not fit into a frame.
-pub(super) fn control_payload(data: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+fn control_payload(data: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     let Some((_, outgoing)) = Outgoing::fragment(data, None)? else {
         let name = data.get_type().name()?;
         let text = format!("data must be str or bytes-like, not {name}");
@@ -112,6 +112,17 @@ pub(super) fn control_payload(data: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     Ok(payload.to_vec())
 }
 
+/// The payload of a Ping or a Pong as an argument.
+pub(super) struct ControlPayload(pub(super) Vec<u8>);
+
+impl FromPyObject<'_, '_> for ControlPayload {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        control_payload(&object).map(Self)
+    }
+}
+
 /// A received message as `str` or `bytes`; `decode` overrides what its kind says.
 pub(super) fn message<'py>(
     py: Python<'py>,
@@ -122,10 +133,20 @@ pub(super) fn message<'py>(
     if is_text && message.rest.is_empty() {
         return Ok(PyString::from_bytes(py, message.first)?.into_any());
     }
-    let bytes = PyBytes::new_with(py, message.len(), |buffer| {
-        message.copy_to(buffer);
-        Ok(())
-    })?;
+    let len = message.len();
+    let bytes = if message.rest.is_empty() && len < LARGE {
+        PyBytes::new(py, message.first)
+    } else {
+        // Fails if there is no memory for it.
+        PyBytes::new_with(py, len, |buffer| {
+            if len < LARGE {
+                message.copy_to(buffer);
+            } else {
+                py.detach(|| message.copy_to(buffer));
+            }
+            Ok(())
+        })?
+    };
     if is_text {
         Ok(PyString::from_bytes(py, bytes.as_bytes())?.into_any())
     } else {
@@ -202,3 +223,7 @@ pub(super) fn address(
         }
     })
 }
+
+/// From this size on, copying takes long enough to leave the interpreter for it, and memory may be
+/// lacking.
+const LARGE: usize = 16 * 1024 * 1024;

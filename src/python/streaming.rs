@@ -41,13 +41,14 @@ impl Streaming {
         Some(taken)
     }
 
-    /// Nobody waits for the next frame any more. Between messages, whole ones are taken again.
-    pub(super) fn leave(&self, connection: &Connection) {
-        connection.inbox.stream(self.in_message);
-        // The frames of an incomplete message count no more, so there may be room again.
-        if connection.inbox.resumes() {
-            connection.control.wake();
+    /// Nobody waits for the next frame any more. Between messages, whole ones are taken again; so
+    /// they are if no frame can come any more, to say that.
+    pub(super) fn leave(&mut self, connection: &Connection) {
+        if connection.inbox.is_empty() && connection.check_receivable().is_err() {
+            self.in_message = false;
+            self.carry.clear();
         }
+        connection.inbox.stream(self.in_message);
     }
 
     /// A frame as `str` or `bytes`. A character that a frame ends in goes to the next one.
@@ -59,13 +60,6 @@ impl Streaming {
         payload: &[u8],
         decode: Option<bool>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        if !decode.unwrap_or(kind == Kind::Text) {
-            return Ok(PyBytes::new_with(py, payload.len(), |buffer| {
-                buffer.copy_from_slice(payload);
-                Ok(())
-            })?
-            .into_any());
-        }
         let joined;
         let bytes = if self.carry.is_empty() {
             payload
@@ -73,11 +67,15 @@ impl Streaming {
             joined = [&self.carry, payload].concat();
             &joined
         };
-        let cut = match cut_tail(bytes) {
-            // More than the beginning of a character is no text, and Python says so.
-            cut @ 1..=3 if !fin => cut,
-            _ => 0,
-        };
+        if !decode.unwrap_or(kind == Kind::Text) {
+            let fragment = PyBytes::new_with(py, bytes.len(), |buffer| {
+                buffer.copy_from_slice(bytes);
+                Ok(())
+            })?;
+            self.carry.clear();
+            return Ok(fragment.into_any());
+        }
+        let cut = if fin { 0 } else { cut_tail(bytes) };
         let (text, carry) = bytes.split_at(bytes.len() - cut);
         let text = PyString::from_bytes(py, text)?;
         self.carry = carry.to_vec();

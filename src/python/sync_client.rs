@@ -12,7 +12,7 @@ use pyo3::{exceptions::PyStopIteration, prelude::*};
 
 use super::{
     connection::BaseConnection,
-    convert::{self, Code, Outgoing, Reason},
+    convert::{self, Code, ControlPayload, Outgoing, Reason},
     exceptions,
     fragments::Fragments,
     interrupt, logging,
@@ -237,10 +237,10 @@ impl SyncConnection {
     fn ping(
         &self,
         py: Python<'_>,
-        data: Option<&Bound<'_, PyAny>>,
+        data: Option<ControlPayload>,
         ack_on_close: bool,
     ) -> PyResult<PongWaiter> {
-        let payload = data.map(convert::control_payload).transpose()?;
+        let payload = data.map(|data| data.0);
         let answer = Arc::new(Answer::default());
         let waiter = {
             let answer = Arc::clone(&answer);
@@ -265,9 +265,9 @@ impl SyncConnection {
     /// Raises:
     ///     ConnectionClosed: If the connection is closed.
     ///     TypeError, ValueError: If the data can't be sent. The connection is as it was.
-    #[pyo3(signature = (data=None), text_signature = "($self, data=b'')")]
-    fn pong(&self, py: Python<'_>, data: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        let payload = data.map_or_else(|| Ok(Vec::new()), convert::control_payload)?;
+    #[pyo3(signature = (data=ControlPayload(Vec::new())), text_signature = "($self, data=b'')")]
+    fn pong(&self, py: Python<'_>, data: ControlPayload) -> PyResult<()> {
+        let payload = data.0;
         logging::drain(py)?;
         interrupt::wait(py, Deadline::NEVER, |wait| {
             self.connection.check_process()?;
