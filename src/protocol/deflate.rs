@@ -25,12 +25,13 @@ pub struct Agreement {
 }
 
 /// Why a payload can't be inflated.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InflateError {
     /// It would become larger than allowed.
     TooBig,
-    /// It is not what a compressor makes; the text says why.
-    Corrupt(String),
+    /// It is not what a compressor makes. Why, the library says in other words where the input
+    /// comes in other pieces.
+    Corrupt,
     /// There is no memory for it.
     OutOfMemory,
 }
@@ -39,7 +40,6 @@ pub enum InflateError {
 #[derive(Debug)]
 pub struct Inflater {
     state: Option<Decompress>,
-    window_bits: u8,
     keeps_context: bool,
 }
 
@@ -64,8 +64,6 @@ impl Inflater {
     pub fn new(agreement: &Agreement) -> Self {
         Self {
             state: None,
-            // A larger window than the server's reads its messages just as well.
-            window_bits: agreement.server_max_window_bits.max(MIN_WINDOW_BITS),
             keeps_context: !agreement.server_no_context_takeover,
         }
     }
@@ -79,16 +77,12 @@ impl Inflater {
         output: &mut Vec<u8>,
         limit: usize,
     ) -> Result<(), InflateError> {
-        let window_bits = self.window_bits;
-        let state = self
-            .state
-            .get_or_insert_with(|| Decompress::new_with_window_bits(false, window_bits));
+        // The largest window reads the messages of any, and is the one that can be begun anew
+        // without another allocation.
+        let state = self.state.get_or_insert_with(|| Decompress::new(false));
         let start = output.len();
         loop {
             let inflated = output.len() - start;
-            if inflated > limit {
-                return Err(InflateError::TooBig);
-            }
             if output.len() == output.capacity() {
                 // One byte more than allowed is room enough to see that there is too much.
                 let step = (input.len() * 4).max(output.len()).max(MIN_STEP);
@@ -98,25 +92,25 @@ impl Inflater {
                     .map_err(|_| InflateError::OutOfMemory)?;
             }
             let before = state.total_in();
-            let status = state
-                .decompress_vec(input, output, FlushDecompress::None)
-                .map_err(|error| InflateError::Corrupt(error.to_string()))?;
+            let result = state.decompress_vec(input, output, FlushDecompress::None);
             let consumed = usize::try_from(state.total_in() - before).unwrap_or(usize::MAX);
             input = &input[consumed.min(input.len())..];
-            match status {
+            // That comes first, wherever the pieces of the input end.
+            if output.len() - start > limit {
+                return Err(InflateError::TooBig);
+            }
+            match result.map_err(|_| InflateError::Corrupt)? {
                 // The compressor has ended its stream, as it may (section 7.2.3.5), and begins
                 // another one.
                 Status::StreamEnd => {
-                    *state = Decompress::new_with_window_bits(false, window_bits);
-                    if input.is_empty() && output.len() - start <= limit {
+                    state.reset(false);
+                    if input.is_empty() {
                         return Ok(());
                     }
                 }
                 // What the state still holds back fits into what is free.
                 Status::Ok | Status::BufError if output.len() < output.capacity() => {
-                    if output.len() - start <= limit {
-                        return Ok(());
-                    }
+                    return Ok(());
                 }
                 Status::Ok | Status::BufError => {}
             }
@@ -518,7 +512,7 @@ mod tests {
             let mut inflater = Inflater::new(&PLAIN);
             assert!(matches!(
                 inflate(&mut inflater, junk, 100),
-                Err(InflateError::Corrupt(_))
+                Err(InflateError::Corrupt)
             ));
         }
     }

@@ -479,7 +479,7 @@ fn inflate_message(
 fn inflate_failure(error: InflateError, limits: &Limits, current: usize) -> Cause {
     match error {
         InflateError::TooBig => limits.exceeded(None, current),
-        InflateError::Corrupt(text) => violation(&format!("decompression failed: {text}")),
+        InflateError::Corrupt => violation("decompression failed"),
         InflateError::OutOfMemory => Cause::OutOfMemory,
     }
 }

@@ -140,7 +140,12 @@ impl fmt::Debug for Uri {
 /// A password that is not percent-encoded may hold a slash, and a path may hold an at sign; when in
 /// doubt, too much is replaced.
 fn without_credentials(text: &str) -> String {
-    let authority_start = text.find("://").map_or(0, |index| index + 3);
+    let is_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+    // Without a scheme in front, a later "://" is part of something else.
+    let authority_start = match text.find("://") {
+        Some(index) if text[..index].chars().all(is_scheme) => index + 3,
+        _ => 0,
+    };
     match text[authority_start..].rfind('@') {
         Some(at) => format!(
             "{}***{}",
@@ -154,6 +159,12 @@ fn without_credentials(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn credentials_are_not_shown_where_the_scheme_is_missing() {
+        let error = Uri::parse("user:secret@h/?next=ws://x").unwrap_err();
+        assert!(!error.to_string().contains("secret"), "{error}");
+    }
 
     fn parse(text: &str) -> Uri {
         Uri::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))

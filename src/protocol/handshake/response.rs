@@ -22,15 +22,15 @@ impl Response {
     pub fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, HandshakeError> {
         let mut offset = 0;
         for _ in 0..=MAX_INTERIM {
-            let parsed = Self::parse_one(&bytes[offset..])?;
-            // How much of it has come at once does not matter.
-            let head = parsed.as_ref().map_or(bytes.len(), |(_, len)| offset + len);
-            if head > MAX_HEAD {
-                let text = format!("response headers are larger than {MAX_HEAD} bytes");
-                return Err(HandshakeError::Security(text));
-            }
-            let Some((response, len)) = parsed else {
-                return Ok(None);
+            // How much of it has come at once must not matter.
+            let head = &bytes[offset..bytes.len().min(MAX_HEAD)];
+            let Some((response, len)) = Self::parse_one(head)? else {
+                return if bytes.len() > MAX_HEAD {
+                    let text = format!("response headers are larger than {MAX_HEAD} bytes");
+                    Err(HandshakeError::Security(text))
+                } else {
+                    Ok(None)
+                };
             };
             offset += len;
             if !(100..200).contains(&response.status) || response.status == 101 {
