@@ -49,6 +49,10 @@ impl Streaming {
             self.carry.clear();
         }
         connection.inbox.stream(self.in_message);
+        // Frames that can't be taken one by one any more don't keep reading from going on.
+        if connection.inbox.resumes() {
+            connection.control.wake();
+        }
     }
 
     /// A frame as `str` or `bytes`. A character that a frame ends in goes to the next one.
