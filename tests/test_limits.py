@@ -346,7 +346,7 @@ def test_recv_timeout_while_fragments_come(raw_server):
     def script(peer: Peer) -> None:
         peer.accept_handshake()
         peer.send_frame(TEXT, b"a", fin=False)
-        for _ in range(60):
+        for _ in range(100):
             peer.send_bytes(encode_frame(CONTINUATION, b"", fin=False) * 50)
             time.sleep(5 * MS)
         peer.send_frame(CONTINUATION, b"b")
@@ -356,5 +356,5 @@ def test_recv_timeout_while_fragments_come(raw_server):
         start = time.monotonic()
         with pytest.raises(TimeoutError):
             ws.recv(timeout=100 * MS)
-        assert 99 * MS < time.monotonic() - start < 250 * MS
+        assert 99 * MS < time.monotonic() - start < 400 * MS
         assert ws.recv() == "ab"

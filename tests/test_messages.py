@@ -24,6 +24,7 @@ from raw_server import (
     encode_frame,
     messages,
 )
+from support import QUICK
 from websocket_rs.async_client import connect as connect_async
 from websocket_rs.exceptions import ConnectionClosedError, ConnectionClosedOK
 from websocket_rs.sync_client import connect
@@ -256,26 +257,51 @@ async def test_async_peer_vanishes_inside_frame(scripted, end):
 # Test ends behind messages.
 
 
-def test_recv_messages_in_the_last_segment(raw_server):
-    """Messages, Close and FIN may be one segment: first the messages, then the end."""
+LAST_SEGMENT = (
+    messages("a", b"b")
+    + fragments(b"c", b"d")
+    + encode_frame(CLOSE, close_payload(4000, "why"))
+)
 
-    def script(peer: Peer) -> None:
-        peer.accept_handshake()
-        assert peer.read_message() == b"ready"
-        raw = messages("a", b"b") + fragments(b"c", b"d")
-        raw += encode_frame(CLOSE, close_payload(4000, "why"))
-        # The kernel keeps it until it knows what follows, which is the FIN.
-        peer.sock.send(raw, socket.MSG_MORE)
-        peer.sock.shutdown(socket.SHUT_WR)
-        assert peer.read_frame().close_code == 4000
-        peer.close()
 
-    with connect(raw_server(script).url) as ws:
-        ws.send("ready")
-        assert [ws.recv() for _ in range(3)] == ["a", b"b", "cd"]
-        with pytest.raises(ConnectionClosedError) as caught:
-            ws.recv()
-        assert (caught.value.rcvd.code, caught.value.rcvd.reason) == (4000, "why")
+def ending_in_one_segment(peer: Peer) -> None:
+    """Answer a message with others, a Close frame and FIN, all in one segment."""
+    peer.accept_handshake()
+    assert peer.read_message() == b"ready"
+    # The kernel keeps it until it knows what follows, which is the FIN.
+    peer.sock.send(LAST_SEGMENT, socket.MSG_MORE)
+    peer.sock.shutdown(socket.SHUT_WR)
+    assert peer.read_frame().close_code == 4000
+    peer.close()
+
+
+def test_send_answered_by_the_last_segment(raw_server):
+    """First come the messages, then the end; and neither spoils send or the answer.
+
+    All of it may have come before send has returned.
+    """
+    url = raw_server(ending_in_one_segment).url
+    for _ in range(200):
+        with connect(url, **QUICK) as ws:
+            ws.send("ready")
+            assert [ws.recv() for _ in range(3)] == ["a", b"b", "cd"]
+            with pytest.raises(ConnectionClosedError) as caught:
+                ws.recv()
+            rcvd = caught.value.rcvd
+            assert (rcvd.code, rcvd.reason) == (4000, "why")
+
+
+async def test_async_send_answered_by_the_last_segment(raw_server):
+    """First come the messages, then the end; and neither spoils send or the answer."""
+    url = raw_server(ending_in_one_segment).url
+    for _ in range(100):
+        async with connect_async(url, **QUICK) as ws:
+            await ws.send("ready")
+            assert [await ws.recv() for _ in range(3)] == ["a", b"b", "cd"]
+            with pytest.raises(ConnectionClosedError) as caught:
+                await ws.recv()
+            rcvd = caught.value.rcvd
+            assert (rcvd.code, rcvd.reason) == (4000, "why")
 
 
 def test_recv_messages_before_close_cut_anywhere(scripted):

@@ -1,14 +1,18 @@
 //! Closing: the closing handshake as the program sees it, and the end.
 
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use rustix::event::PollFlags;
 
 use super::{Connection, LOG};
 use crate::{
+    deadline::Deadline,
     error::{Error, Phase, Result},
     net::{
-        stream::Stream,
+        stream::{Patience, Stream},
         wait::{Wait, wait_ready},
         wake::Wake,
     },
@@ -83,7 +87,14 @@ impl Connection {
     pub fn end(&self, stream: &Stream) {
         self.closing().end(None);
         self.outbox.finish();
-        if let Some(writer) = self.writer.try_take() {
+        // A thread that is sending may have the answer to a Close frame still before it.
+        let wait = Wait {
+            deadline: Deadline::after(Some(LAST_WRITE)),
+            ..Wait::FOR_EVER
+        };
+        if let Ok(Some(mut writer)) = self.writer.take(&wait, Phase::Close) {
+            // It fails if the peer has gone, and then nothing is lost.
+            let _ = self.write(&mut writer, Patience::None);
             writer.close_notify();
         }
         stream.shutdown();
@@ -112,3 +123,6 @@ impl Connection {
         self.end.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// How long the end of a connection waits for a thread that is sending.
+const LAST_WRITE: Duration = Duration::from_millis(50);

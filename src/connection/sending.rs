@@ -184,7 +184,14 @@ impl Connection {
             };
             let result = self.write_waiting(&mut writer, wait);
             drop(writer);
-            self.go_on(result, wait)?;
+            match result {
+                // What could not be written was accepted after it, such as the answer to a Close
+                // frame.
+                Err(Halt::Failed(error)) if self.outbox.written() >= end => {
+                    self.write_failed(error);
+                }
+                result => self.go_on(result, wait)?,
+            }
         }
         Ok(())
     }
@@ -220,7 +227,7 @@ impl Connection {
     }
 
     /// Writes until nothing is left.
-    fn write(&self, writer: &mut Writer, patience: Patience<'_>) -> Result<(), Halt> {
+    pub(super) fn write(&self, writer: &mut Writer, patience: Patience<'_>) -> Result<(), Halt> {
         let result = self.write_all(writer, patience);
         self.unfinished.store(result.is_err(), Ordering::SeqCst);
         if let Err(Halt::Failed(_)) = result {
