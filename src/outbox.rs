@@ -19,7 +19,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng, rngs::SysRng};
 
 use crate::protocol::{
     close::CloseFrame,
-    deflate::Deflater,
+    deflate::{Backoff, Deflater},
     frame::{self, Control, Data, OpCode, Outgoing},
     message::Kind,
 };
@@ -53,6 +53,9 @@ struct Queue {
 #[derive(Debug)]
 struct Compressor {
     deflater: Deflater,
+    /// Text that compresses well must not be left alone for the sake of other messages.
+    text: Backoff,
+    binary: Backoff,
     /// Whether the message that is being sent in fragments is compressed.
     in_message: bool,
     output: Vec<u8>,
@@ -104,6 +107,8 @@ impl Outbox {
             compressor: deflater.map(|deflater| {
                 Mutex::new(Compressor {
                     deflater,
+                    text: Backoff::default(),
+                    binary: Backoff::default(),
                     in_message: false,
                     output: Vec::new(),
                 })
@@ -129,7 +134,7 @@ impl Outbox {
         let mut compressor = compressor.lock().unwrap_or_else(PoisonError::into_inner);
         // What is refused must not have been compressed: the server would not see it.
         self.lock().check(part)?;
-        let is_compressed = match compressor.compress(part, payload) {
+        let is_compressed = match compressor.compress(kind, part, payload) {
             Ok(is_compressed) => is_compressed,
             Err(error) => {
                 compressor.clear();
@@ -307,15 +312,25 @@ impl Queue {
 
 impl Compressor {
     /// Compresses a part of a message into `output`. Returns whether that is what to send.
-    fn compress(&mut self, part: Part, payload: &[u8]) -> Result<bool, TryReserveError> {
+    fn compress(
+        &mut self,
+        kind: Kind,
+        part: Part,
+        payload: &[u8],
+    ) -> Result<bool, TryReserveError> {
         let output = &mut self.output;
         match part {
             Part::Whole => {
-                return if self.deflater.suits(payload) {
-                    self.deflater.deflate(payload, output)
-                } else {
-                    Ok(false)
+                let backoff = match kind {
+                    Kind::Text => &mut self.text,
+                    Kind::Binary => &mut self.binary,
                 };
+                if !self.deflater.suits(payload) || backoff.skips() {
+                    return Ok(false);
+                }
+                let is_smaller = self.deflater.deflate(payload, output)?;
+                backoff.note(is_smaller);
+                return Ok(is_smaller);
             }
             Part::First => self.in_message = self.deflater.suits(payload),
             Part::Next | Part::Last => {}

@@ -53,10 +53,35 @@ pub struct Deflater {
     keeps_context: bool,
     /// Whether the window has something to refer to.
     has_context: bool,
-    /// How many messages to leave alone, because compressing the last ones was in vain, and how
-    /// many that were the last time.
+}
+
+/// Leaves messages alone after some that were compressed in vain, which costs the context.
+#[derive(Debug, Default)]
+pub struct Backoff {
+    /// How many are left alone from now on.
     skips: u8,
+    /// How many were left alone the last time.
     skipped: u8,
+}
+
+impl Backoff {
+    /// Whether the next message is left alone. To be asked once for each.
+    pub fn skips(&mut self) -> bool {
+        let skips = self.skips > 0;
+        self.skips = self.skips.saturating_sub(1);
+        skips
+    }
+
+    /// Notes whether a message has become smaller, or was compressed in vain. Those that can't be
+    /// compressed come seldom alone, so twice as many are left alone each time.
+    pub fn note(&mut self, is_smaller: bool) {
+        self.skipped = if is_smaller {
+            0
+        } else {
+            self.skipped.saturating_mul(2).saturating_add(1)
+        };
+        self.skips = self.skipped;
+    }
 }
 
 impl Inflater {
@@ -137,22 +162,12 @@ impl Deflater {
             window_bits: (window_bits >= MIN_WINDOW_BITS).then_some(window_bits),
             keeps_context: !agreement.client_no_context_takeover,
             has_context: false,
-            skips: 0,
-            skipped: 0,
         }
     }
 
-    /// Whether a message is worth trying, of which this is all or the first fragment. To be asked
-    /// once for each.
-    pub fn suits(&mut self, payload: &[u8]) -> bool {
-        if self.window_bits.is_none() || payload.len() < MIN_PAYLOAD || is_noise(payload) {
-            return false;
-        }
-        if self.skips > 0 {
-            self.skips -= 1;
-            return false;
-        }
-        true
+    /// Whether a message is worth trying, of which this is all or the first fragment.
+    pub fn suits(&self, payload: &[u8]) -> bool {
+        self.window_bits.is_some() && payload.len() >= MIN_PAYLOAD && !is_noise(payload)
     }
 
     /// Puts the deflated message into `output`, which is empty. Returns whether that is what to
@@ -169,17 +184,13 @@ impl Deflater {
         let begins_context = self.keeps_context && !self.has_context;
         self.deflate_fragment(message, true, output)?;
         if output.len() < message.len() {
-            self.skipped = 0;
             return Ok(true);
         }
         if begins_context && output.len() <= message.len() + MAX_GROWTH {
             return Ok(true);
         }
-        // The server will not have seen what this state has. What can't be compressed comes
-        // seldom alone.
+        // The server will not have seen what this state has.
         self.reset();
-        self.skipped = self.skipped.saturating_mul(2).saturating_add(1);
-        self.skips = self.skipped;
         Ok(false)
     }
 
@@ -423,11 +434,26 @@ mod tests {
             deflater.suits(&message) && !deflater.deflate(&message, &mut Vec::new()).unwrap()
         });
         assert!(in_vain.count() < 20);
-        let mut tiny = Deflater::new(&Agreement {
+        let tiny = Deflater::new(&Agreement {
             client_max_window_bits: 8,
             ..PLAIN
         });
         assert!(!tiny.suits(&json(1)));
+    }
+
+    #[test]
+    fn what_was_compressed_in_vain_is_tried_ever_more_seldom() {
+        let mut backoff = Backoff::default();
+        let mut tried = 0;
+        for _ in 0..1000 {
+            if !backoff.skips() {
+                tried += 1;
+                backoff.note(false);
+            }
+        }
+        assert!(tried < 15, "{tried}");
+        backoff.note(true);
+        assert!(!backoff.skips());
     }
 
     #[test]
