@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
-from websockets.frames import BINARY, CLOSE, CONT, PING, PONG, TEXT, Close
+from websockets.frames import Close, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 from wsproto import ConnectionType, WSConnection
@@ -100,17 +100,17 @@ class WebsocketsServer:
 
     def _note(self, protocol: ServerProtocol, frame: Any) -> None:
         payload = bytes(frame.data)
-        if frame.opcode is PING:
+        if frame.opcode is Opcode.PING:
             self.heard.pings.append(payload)
-        elif frame.opcode is PONG:
+        elif frame.opcode is Opcode.PONG:
             self.heard.pongs.append(payload)
-        elif frame.opcode is CLOSE:
+        elif frame.opcode is Opcode.CLOSE:
             close = Close.parse(payload)
             self.heard.close = (int(close.code), close.reason)
         else:
-            if frame.opcode is not CONT:
-                self._is_text = frame.opcode is TEXT
-                assert frame.opcode in (TEXT, BINARY)
+            if frame.opcode is not Opcode.CONT:
+                self._is_text = frame.opcode is Opcode.TEXT
+                assert frame.opcode in (Opcode.TEXT, Opcode.BINARY)
             self._pieces.append(payload)
             if frame.fin:
                 self._finish(protocol)

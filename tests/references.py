@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from websockets.client import ClientProtocol
+from websockets.exceptions import ProtocolError
 from websockets.extensions.permessage_deflate import PerMessageDeflate
-from websockets.frames import CONT, DATA_OPCODES, CloseCode
+from websockets.frames import DATA_OPCODES, CloseCode, Opcode
 from websockets.protocol import OPEN
 from websockets.uri import parse_uri
 from wsproto.connection import Connection, ConnectionState, ConnectionType
@@ -112,8 +113,9 @@ class Inflater:
             if self._state.eof:
                 data = self._state.unused_data
                 self._state = zlib.decompressobj(wbits=-self._window_bits)
-        assert not max_length or len(output) <= max_length
-        return output
+        if max_length and len(output) > max_length:
+            self.unconsumed_tail = b"more"
+        return output[: max_length or None]
 
     def flush(self) -> bytes:
         """Return what is held back, which is nothing."""
@@ -134,6 +136,12 @@ class FixedDeflate(PerMessageDeflate):
 
     def _new_inflater(self) -> Inflater:
         return Inflater(self.remote_max_window_bits)
+
+    def decode(self, frame: Any, *, max_size: int | None = None) -> Any:
+        """Refuse what version 16 takes, the last one for Python 3.10."""
+        if frame.opcode is Opcode.CONT and frame.rsv1:
+            raise ProtocolError("RSV1 bit set in continuation frame")
+        return super().decode(frame, max_size=max_size)
 
 
 def websockets_deflate(agreement: Agreement) -> PerMessageDeflate:
@@ -160,7 +168,7 @@ def with_websockets(conversation: Conversation) -> Outcome:
         for frame in protocol.events_received():
             if frame.opcode not in DATA_OPCODES or ended:
                 continue
-            if frame.opcode is not CONT:
+            if frame.opcode is not Opcode.CONT:
                 is_text, message = frame.opcode == TEXT, b""
             message += bytes(frame.data)
             if not frame.fin:

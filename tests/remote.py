@@ -104,3 +104,11 @@ class Remote:
         self.server.join()
         assert self.frames[-1].opcode == CLOSE
         return self.frames[-1].close_code, self.frames[-1].close_reason
+
+
+def keep_little(peer: Peer) -> None:
+    """Let the system receive no more than little ahead of the peer.
+
+    Some systems receive tens of megabytes ahead, by which a message would be gone.
+    """
+    peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from raw_server import MS, TEXT, Peer
-from remote import Remote
+from remote import Remote, keep_little
 from support import QUICK
 from test_fragments import (
     ITERABLES,
@@ -220,6 +220,7 @@ async def test_send_fragments_waits_for_room(raw_server, kind):
 
     def script(peer: Peer) -> None:
         peer.accept_handshake()
+        keep_little(peer)
         assert reads.wait(5000 * MS)
         peer.answer_close()
 

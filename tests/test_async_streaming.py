@@ -12,6 +12,7 @@ import pytest
 from raw_server import BINARY, MS, PING, PONG, TEXT, Peer, encode_frame, messages
 from remote import Remote
 from support import QUICK, wait_until_async
+from test_duplex import kernel_buffers
 from test_streaming import DECODED, end_broken, end_closed
 from websocket_rs.async_client import AsyncWebSocket, connect
 from websocket_rs.exceptions import (
@@ -213,14 +214,14 @@ async def test_recv_streaming_changing_decode(remote):
 @pytest.mark.parametrize("limits", [{"inbox_limit": 200_000}, {"max_queue": 4}])
 async def test_recv_streaming_back_pressure(raw_server, limits):
     """A message larger than every buffer is not received further ahead than allowed."""
-    piece, limit = bytes(50_000), 60_000_000
+    piece, ahead = bytes(50_000), kernel_buffers() + 1_000_000
     taken = []
 
     def script(peer: Peer) -> None:
         peer.accept_handshake()
         peer.send_frame(BINARY, b"first", fin=False)
         raw = encode_frame(0, piece, fin=False)
-        taken.append(peer.send_until_blocked(raw, stalled=300 * MS, limit=limit))
+        taken.append(peer.send_until_blocked(raw, stalled=300 * MS, limit=2 * ahead))
         peer.send_rest()
         peer.send_frame(0, b"last")
         peer.answer_close()
@@ -229,7 +230,7 @@ async def test_recv_streaming_back_pressure(raw_server, limits):
         fragments = ws.recv_streaming()
         assert await anext(fragments) == b"first"
         await wait_until_async(lambda: taken, "the peer is slowed down", 10_000 * MS)
-        assert taken[0] < limit / 2
+        assert taken[0] < ahead
         *rest, last = [fragment async for fragment in fragments]
         assert last == b"last"
         assert set(rest) == {piece}

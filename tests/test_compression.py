@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import random
 import zlib
@@ -251,13 +252,21 @@ def test_send_incompressible(raw_server, takeover):
     assert [(frame.rsv, frame.payload) for frame in frames] == [(0, n) for n in noise]
 
 
-def send_mixed(raw_server: Callable[..., RawServer]) -> list[Frame]:
-    """Send messages of which every second one can't be compressed; return frames."""
+def noise(chance: random.Random) -> bytes:
+    """Return what looks like something that is compressed already."""
+    return chance.randbytes(200)
+
+
+def token(chance: random.Random) -> bytes:
+    """Return what does not look like it, but is too short to become smaller."""
+    return base64.b64encode(chance.randbytes(45))
+
+
+def send_all(
+    raw_server: Callable[..., RawServer], messages: list[str | bytes]
+) -> list[Frame]:
+    """Send messages, check that they come out, and return their frames."""
     server, frames = record(raw_server)
-    chance = random.Random(1)
-    messages: list[Any] = []
-    for text in TEXTS * 3:
-        messages += [text, chance.randbytes(200)]
     with sync_client.connect(server.url, **ALIKE) as ws:
         for message in messages:
             ws.send(message)
@@ -269,14 +278,24 @@ def send_mixed(raw_server: Callable[..., RawServer]) -> list[Frame]:
     return frames
 
 
-def test_send_after_incompressible(raw_server):
+@pytest.mark.parametrize("other", [noise, token])
+def test_send_after_incompressible(raw_server, other):
     """Messages that were sent as they are leave no trace in the compression."""
-    assert {frame.rsv for frame in send_mixed(raw_server)} == {0, RSV1}
+    chance = random.Random(1)
+    messages: list[str | bytes] = list(TEXTS[:2])
+    for text in TEXTS * 4:
+        messages.append(other(chance) if chance.random() < 0.2 else text)
+    frames = send_all(raw_server, messages)
+    assert (RSV1, TEXT) in {(frame.rsv, frame.opcode) for frame in frames}
 
 
-def test_send_between_incompressible(raw_server):
+@pytest.mark.parametrize("other", [noise, token])
+def test_send_between_incompressible(raw_server, other):
     """Messages that compress well are compressed, whatever is sent between them."""
-    texts = [frame for frame in send_mixed(raw_server) if frame.opcode == TEXT]
+    chance = random.Random(1)
+    pairs = [(text, other(chance)) for text in TEXTS * 3]
+    frames = send_all(raw_server, [message for pair in pairs for message in pair])
+    texts = [frame for frame in frames if frame.opcode == TEXT]
     assert sum(frame.rsv == RSV1 for frame in texts) > len(texts) / 3
 
 

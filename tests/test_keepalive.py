@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from raw_server import BINARY, CLOSE, MS, PING, PONG, Peer, encode_frame
-from remote import Remote
+from remote import Remote, keep_little
 from support import QUICK, Background, wait_until
 from websocket_rs import async_client
 from websocket_rs.exceptions import ConnectionClosedError
@@ -210,6 +210,7 @@ def test_keepalive_blocked_send(raw_server):
 
     def script(peer: Peer) -> None:
         peer.accept_handshake()
+        keep_little(peer)
         assert ended.wait(10_000 * MS)
         peer.close()
 
@@ -229,6 +230,7 @@ def test_keepalive_during_a_long_send(raw_server):
 
     def script(peer: Peer) -> None:
         peer.accept_handshake()
+        keep_little(peer)
         header = 14
         for _ in range(size // 1_000_000):
             peer.read_bytes(1_000_000)

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from raw_server import MS, PING, PONG, Peer, messages
-from remote import Remote
+from remote import Remote, keep_little
 from support import QUICK, Background, wait_until
 from websocket_rs import _core
 from websocket_rs.exceptions import (
@@ -170,6 +170,18 @@ def test_ping_while_nobody_receives(remote):
         assert [ws.recv() for _ in range(5)] == list("01234")
 
 
+def test_ping_right_after_recv(remote):
+    """The pong is read at once, though the program has just been in recv."""
+    latencies = []
+    with connect(remote.url, **QUICK) as ws:
+        for _ in range(10):
+            remote.send(b"x")
+            assert ws.recv() == "x"
+            latencies.append(ws.ping().result())
+    # Whoever is late is so every time.
+    assert min(latencies) < 25 * MS
+
+
 def test_ping_while_another_thread_receives(remote):
     """A pong is noticed by the thread in recv, which goes on waiting."""
     with connect(remote.url, **QUICK) as ws:
@@ -295,6 +307,7 @@ def test_ping_to_a_peer_that_does_not_read(raw_server):
 
     def script(peer: Peer) -> None:
         peer.accept_handshake()
+        keep_little(peer)
         wait_until(lambda: gone, "the client has gone")
         peer.close()
 

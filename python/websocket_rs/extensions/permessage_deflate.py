@@ -17,7 +17,8 @@ class ClientPerMessageDeflateFactory:
 
     A server may agree to it, with other parameters within what is offered, or leave
     messages uncompressed. Compressing is done outside the interpreter. Messages of less
-    than 48 bytes, and those that it would not make smaller, are sent as they are.
+    than 48 bytes, and those that it would not make smaller, are sent as they are; but
+    the one that begins a context may become up to 8 bytes larger.
 
     Args:
         server_no_context_takeover: Ask the server to compress each message by itself,
