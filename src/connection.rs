@@ -3,10 +3,10 @@
 //! There are two halves, each a [`Turn`]: the reading half belongs to whoever reads, the program's
 //! thread or the connection thread, and the writing half to whoever writes. Everything else is
 //! guarded by short locks that are never held while waiting. Lock order, outermost first: a half,
-//! the inbox, the outbox or the closing handshake; the last two are never held together.
+//! the inbox, the outbox, the closing handshake.
 //!
-//! Invariants: after the first failure nothing more is received; a Close frame is the last frame
-//! sent; whoever changes the state of the connection wakes its thread, which does what remains.
+//! Invariants: after the first failure nothing more is received; after a Close frame nothing is
+//! sent but Pongs; whoever changes the state of the connection wakes its thread, which does what remains.
 
 mod closing;
 mod pinging;

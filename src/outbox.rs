@@ -3,9 +3,10 @@
 //! Frames are encoded and masked into one buffer, in the order in which they were accepted; the
 //! holder of the writing half takes the whole buffer and leaves an empty one. So a thread that
 //! sends never waits for one that writes, and what piles up meanwhile goes out in one write.
-//! Invariants: nothing is accepted after a Close frame (RFC 6455, section 5.5.1); while a message
-//! is sent in fragments, no other message is accepted (section 5.4); messages are compressed in
-//! the order in which they are accepted.
+//! Invariants: after a Close frame nothing is accepted (RFC 6455, section 5.5.1) but Pongs, which
+//! are due until the peer's Close frame comes (section 5.5.2); while a message is sent in
+//! fragments, no other message is accepted (section 5.4); messages are compressed in the order in
+//! which they are accepted.
 
 use std::{
     collections::TryReserveError,
@@ -46,8 +47,17 @@ struct Queue {
     pong: Option<Vec<u8>>,
     /// A message is being sent in fragments.
     fragmented: bool,
-    finished: bool,
+    accepts: Accepts,
     masks: StdRng,
+}
+
+/// What can still be accepted; of this there is ever less.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Accepts {
+    All,
+    /// A Close frame has been accepted, or none can be.
+    Pongs,
+    Nothing,
 }
 
 #[derive(Debug)]
@@ -101,7 +111,7 @@ impl Outbox {
                 bytes: Vec::new(),
                 pong: None,
                 fragmented: false,
-                finished: false,
+                accepts: Accepts::All,
                 masks,
             }),
             compressor: deflater.map(|deflater| {
@@ -155,48 +165,56 @@ impl Outbox {
         result
     }
 
-    /// Whether a message is being sent in fragments.
-    pub fn is_fragmented(&self) -> bool {
-        self.lock().fragmented
-    }
-
     /// Accepts a Ping, or a Pong that answers none.
     pub fn push_control(&self, control: Control, payload: &[u8]) -> Result<u64, Refusal> {
         let frame = Outgoing::single(OpCode::Control(control));
-        self.lock().push(&self.accepted, frame, payload)
+        let mut queue = self.lock();
+        queue.check(Part::Last)?;
+        Ok(queue.push(&self.accepted, frame, payload)?)
     }
 
     /// Accepts the answer to a Ping. Under a flood of them by a peer that does not read, only
     /// the latest is kept.
     pub fn push_pong(&self, payload: &[u8]) {
         let mut queue = self.lock();
+        if queue.accepts == Accepts::Nothing {
+            return;
+        }
         if queue.bytes.len() > PONGS {
             queue.pong = Some(payload.to_vec());
         } else {
-            // A connection that is closing answers no more pings.
+            // Without memory for it, the peer may ask again.
             let _ = queue.push(&self.accepted, PONG, payload);
         }
     }
 
-    /// Accepts the Close frame, the last of all.
-    pub fn push_close(&self, frame: &CloseFrame) {
+    /// Accepts the Close frame that `decide` gives, if it gives one, and nothing after it but Pongs.
+    ///
+    /// `decide` is told whether a message is being sent in fragments. Nothing comes between what it
+    /// decides and the frame.
+    pub fn close(&self, decide: impl FnOnce(bool) -> Option<CloseFrame>) -> Option<CloseFrame> {
         let mut queue = self.lock();
-        queue.pong = None;
-        let close = Outgoing::single(OpCode::Control(Control::Close));
+        let frame = decide(queue.fragmented);
         // A second Close frame is not sent.
-        let _ = queue.push(&self.accepted, close, &frame.payload());
-        queue.finished = true;
+        if let (Some(frame), Accepts::All) = (&frame, queue.accepts) {
+            queue.push_waiting_pong(&self.accepted);
+            let close = Outgoing::single(OpCode::Control(Control::Close));
+            // Without memory for it, the connection ends without one.
+            let _ = queue.push(&self.accepted, close, &frame.payload());
+        }
+        queue.accepts = queue.accepts.max(Accepts::Pongs);
+        frame
     }
 
     /// Accepts nothing any more.
     pub fn finish(&self) {
-        self.lock().finished = true;
+        self.lock().accepts = Accepts::Nothing;
     }
 
     /// Accepts nothing any more, and drops what waits: the stream takes no more.
     pub fn abandon(&self) {
         let mut queue = self.lock();
-        queue.finished = true;
+        queue.accepts = Accepts::Nothing;
         queue.bytes = Vec::new();
         queue.pong = None;
         drop(queue);
@@ -226,9 +244,7 @@ impl Outbox {
     /// Takes all that is to be written into `bytes`, which is empty and becomes the next buffer.
     pub fn take(&self, bytes: &mut Vec<u8>) {
         let mut queue = self.lock();
-        if let Some(pong) = queue.pong.take() {
-            let _ = queue.push(&self.accepted, PONG, &pong);
-        }
+        queue.push_waiting_pong(&self.accepted);
         std::mem::swap(&mut queue.bytes, bytes);
     }
 
@@ -266,7 +282,7 @@ impl Outbox {
 impl Queue {
     /// Whether a part of a message can be accepted now.
     fn check(&self, part: Part) -> Result<(), Refusal> {
-        if self.finished {
+        if self.accepts != Accepts::All {
             Err(Refusal::Finished)
         } else if self.fragmented && matches!(part, Part::Whole | Part::First) {
             Err(Refusal::Fragmented)
@@ -293,15 +309,21 @@ impl Queue {
         accepted: &AtomicU64,
         frame: Outgoing,
         payload: &[u8],
-    ) -> Result<u64, Refusal> {
-        if self.finished {
-            return Err(Refusal::Finished);
-        }
+    ) -> Result<u64, TryReserveError> {
         let before = self.bytes.len();
         let mask = self.mask();
         frame::encode(frame, payload, mask, &mut self.bytes)?;
         let added = (self.bytes.len() - before) as u64;
         Ok(accepted.fetch_add(added, Ordering::SeqCst) + added)
+    }
+
+    /// Appends the Pong that waits for room, if there is one.
+    fn push_waiting_pong(&mut self, accepted: &AtomicU64) {
+        if let Some(pong) = self.pong.take()
+            && self.accepts != Accepts::Nothing
+        {
+            let _ = self.push(accepted, PONG, &pong);
+        }
     }
 
     /// A fresh, unpredictable masking key for each frame (section 5.3).
@@ -398,19 +420,36 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_accepted_after_the_close_frame() {
+    fn nothing_is_accepted_after_the_close_frame_but_pongs() {
         let outbox = Outbox::new(None).unwrap();
-        let frame = CloseFrame::new(1000, "").unwrap();
-        outbox.push_close(&frame);
-        outbox.push_close(&frame);
+        let close = |_| Some(CloseFrame::new(1000, "").unwrap());
+        outbox.close(close);
+        outbox.close(close);
+        for part in [Part::Whole, Part::First, Part::Last] {
+            let pushed = outbox.push(Kind::Text, part, b"late");
+            assert_eq!(pushed, Err(Refusal::Finished));
+        }
+        let pushed = outbox.push_control(Control::Ping, b"late");
+        assert_eq!(pushed, Err(Refusal::Finished));
+        outbox.push_pong(b"");
+        outbox.finish();
         outbox.push_pong(b"late");
-        assert_eq!(
-            outbox.push(Kind::Text, Part::Whole, b"late"),
-            Err(Refusal::Finished)
-        );
         let mut bytes = Vec::new();
         outbox.take(&mut bytes);
-        assert_eq!((bytes[0], bytes.len()), (0x88, 8));
+        assert_eq!((bytes[0], bytes[8], bytes.len()), (0x88, 0x8a, 14));
+    }
+
+    #[test]
+    fn pong_that_waits_goes_out_before_the_close_frame() {
+        let outbox = Outbox::new(None).unwrap();
+        let message = [0; PONGS];
+        outbox.push(Kind::Binary, Part::Whole, &message).unwrap();
+        outbox.push_pong(b"");
+        outbox.close(|_| Some(CloseFrame::new(1000, "").unwrap()));
+        let mut bytes = Vec::new();
+        outbox.take(&mut bytes);
+        let end = &bytes[bytes.len() - 14..];
+        assert_eq!((end[0], end[6]), (0x8a, 0x88));
     }
 
     #[test]
@@ -444,7 +483,6 @@ mod tests {
         let outbox = Outbox::new(None).unwrap();
         let push = |part, payload| outbox.push(Kind::Text, part, payload);
         push(Part::First, b"a").unwrap();
-        assert!(outbox.is_fragmented());
         assert_eq!(push(Part::Whole, b"x"), Err(Refusal::Fragmented));
         assert_eq!(push(Part::First, b"x"), Err(Refusal::Fragmented));
         outbox.push_pong(b"");

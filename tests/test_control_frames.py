@@ -182,6 +182,26 @@ def test_both_sides_close_at_once(scripted):
 # Test Ping.
 
 
+def test_ping_while_closing_is_answered(scripted):
+    """A ping is answered until the peer's Close frame has come (section 5.5.2)."""
+
+    def script(peer: Peer) -> None:
+        peer.accept_handshake()
+        assert peer.read_frame().opcode == CLOSE
+        peer.send_frame(PING, b"still there?")
+        frame = peer.read_frame()
+        assert (frame.opcode, frame.payload) == (PONG, b"still there?")
+        peer.send_bytes(encode_frame(CLOSE) + encode_frame(PING, b"late"))
+        peer.sock.shutdown(socket.SHUT_WR)
+        with pytest.raises((EOFError, ConnectionError)):
+            peer.read_frame()
+
+    address = scripted(script)
+    with connect(address.url, **address.options) as ws:
+        ws.close()
+    assert ws.close_code == 1005
+
+
 @pytest.mark.parametrize("size", [0, 1, 124, 125])
 def test_ping_is_echoed_exactly(scripted, size):
     """A pong has all the bytes of its ping, wherever that was cut."""

@@ -16,7 +16,7 @@ use crate::{
         wait::{Wait, wait_ready},
         wake::Wake,
     },
-    protocol::close::{ABNORMAL, Cause, CloseFrame, State},
+    protocol::close::{ABNORMAL, Cause, CloseFrame, Closing, State},
 };
 
 /// The end of a connection.
@@ -31,25 +31,52 @@ impl Connection {
     ///
     /// Inside of a message that is being sent in fragments, it fails the connection.
     pub fn begin_close(&self, frame: CloseFrame) {
-        if self.state() == State::Open && self.outbox.is_fragmented() {
-            return self.give_message_up("close during fragmented message");
-        }
-        let Some(frame) = self.closing().begin(frame) else {
-            return;
-        };
-        log::debug!(target: LOG, id = self.control.id; "closing with code {}", frame.code);
-        log::trace!(target: LOG, id = self.control.id; "> Close {}", frame.code);
-        self.outbox.push_close(&frame);
-        self.write_now();
-        self.control.wake();
+        self.close_if_open(|closing, is_fragmented| {
+            if is_fragmented {
+                closing.fail(Cause::UnfinishedMessage(CLOSED_INSIDE))
+            } else {
+                closing.begin(frame)
+            }
+        });
     }
 
     /// Fails the connection because a message that has begun can't be sent to its end.
     pub fn give_message_up(&self, why: &'static str) {
-        if self.state() == State::Open {
-            self.fail(Cause::UnfinishedMessage(why));
+        self.close_if_open(|closing, _| closing.fail(Cause::UnfinishedMessage(why)));
+    }
+
+    /// Closes an open connection, and writes the Close frame if that needs no waiting.
+    fn close_if_open(&self, decide: impl FnOnce(&mut Closing, bool) -> Option<CloseFrame>) {
+        let frame = self.close_outbox(|closing, is_fragmented| {
+            if closing.state() == State::Open {
+                decide(closing, is_fragmented)
+            } else {
+                None
+            }
+        });
+        if let Some(frame) = frame {
+            log::debug!(target: LOG, id = self.control.id; "closing with code {}", frame.code);
             self.write_now();
+            self.control.wake();
         }
+    }
+
+    /// Sends the Close frame that `decide` gives, if it gives one, and no message any more.
+    ///
+    /// The state of the closing handshake and the outbox change in one step. Otherwise a message
+    /// in fragments could begin between the two, or another thread shut the outbox to a Close
+    /// frame that counts as sent.
+    pub(super) fn close_outbox(
+        &self,
+        decide: impl FnOnce(&mut Closing, bool) -> Option<CloseFrame>,
+    ) -> Option<CloseFrame> {
+        let frame = self
+            .outbox
+            .close(|is_fragmented| decide(&mut self.closing(), is_fragmented));
+        if let Some(frame) = &frame {
+            log::trace!(target: LOG, id = self.control.id; "> Close {}", frame.code);
+        }
+        frame
     }
 
     /// Waits in the calling thread until the connection has ended and its resources are free.
@@ -124,5 +151,6 @@ impl Connection {
     }
 }
 
+const CLOSED_INSIDE: &str = "close during fragmented message";
 /// How long the end of a connection waits for a thread that is sending.
 const LAST_WRITE: Duration = Duration::from_millis(50);

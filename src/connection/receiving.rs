@@ -175,10 +175,7 @@ impl Connection {
         self.is_behind.store(is_behind, Ordering::SeqCst);
         if let Some(frame) = close {
             log::debug!(target: LOG, id = self.control.id; "received close frame, code {}", frame.code);
-            let answer = self.closing().receive(frame);
-            if let Some(answer) = answer {
-                self.outbox.push_close(&answer);
-            }
+            self.close_outbox(|closing, _| closing.receive(frame));
             self.control.wake();
         }
         if let Err(cause) = result {
@@ -195,11 +192,7 @@ impl Connection {
     /// Fails the connection: the peer broke the protocol (RFC 6455, section 7.1.7).
     pub(super) fn fail(&self, cause: Cause) {
         log::debug!(target: LOG, id = self.control.id; "failing the connection: {cause}");
-        let frame = self.closing().fail(cause);
-        match frame {
-            Some(frame) => self.outbox.push_close(&frame),
-            None => self.outbox.finish(),
-        }
+        self.close_outbox(|closing, _| closing.fail(cause));
         self.control.wake();
     }
 

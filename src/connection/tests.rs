@@ -2,9 +2,14 @@
 
 use std::{
     convert::Infallible,
-    io::{Read, Write},
+    hint,
+    io::{ErrorKind, Read, Write},
+    iter,
     os::unix::net::UnixStream,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -23,7 +28,10 @@ use crate::{
     options::ConnectOptions,
     outbox::Part,
     protocol::{
-        close::{Cause, CloseFrame, GOING_AWAY, NORMAL, PROTOCOL_ERROR, State, TOO_BIG},
+        close::{
+            Cause, CloseFrame, Closure, GOING_AWAY, INTERNAL_ERROR, NORMAL, PROTOCOL_ERROR, State,
+            TOO_BIG,
+        },
         handshake::request::Agreed,
         message::Kind,
     },
@@ -50,10 +58,18 @@ impl Peer {
             .unwrap();
     }
 
-    /// The next frame: its first byte and its payload, unmasked.
+    /// The next frame, which has to come.
     fn receive(&mut self) -> (u8, Vec<u8>) {
+        self.next().unwrap()
+    }
+
+    /// The next frame, if there is one: its first byte and its payload, unmasked.
+    fn next(&mut self) -> Option<(u8, Vec<u8>)> {
         let mut head = [0; 2];
-        self.0.read_exact(&mut head).unwrap();
+        match self.0.read_exact(&mut head) {
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return None,
+            result => result.unwrap(),
+        }
         assert_eq!(head[1] & 0x80, 0x80, "a client masks its frames");
         let len = match head[1] & 0x7f {
             126 => {
@@ -75,7 +91,7 @@ impl Peer {
         for (byte, key) in payload.iter_mut().zip(mask.iter().cycle()) {
             *byte ^= key;
         }
-        (head[0], payload)
+        Some((head[0], payload))
     }
 }
 
@@ -379,4 +395,70 @@ fn stop_says_goodbye_and_frees_the_halves() {
         "no one holds the socket any more"
     );
     assert!(connection.has_ended());
+}
+
+/// What reaches the peer, and what the connection says of it, where two threads call at about the
+/// same time: the one so many turns of a loop after the other.
+fn race(delays: [usize; 2], calls: [fn(&Connection); 2]) -> (Vec<(u8, Vec<u8>)>, Closure) {
+    let (connection, mut peer) = connect(None, |_| ());
+    let ready = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for (delay, call) in delays.into_iter().zip(calls) {
+            let (connection, ready) = (&connection, &ready);
+            scope.spawn(move || {
+                ready.fetch_add(1, Ordering::SeqCst);
+                // A lock would wake one after the other.
+                while ready.load(Ordering::SeqCst) < 2 {
+                    hint::spin_loop();
+                }
+                (0..delay).for_each(|_| hint::spin_loop());
+                call(connection);
+            });
+        }
+    });
+    connection.try_write();
+    let closure = connection.closure();
+    drop(connection);
+    (iter::from_fn(|| peer.next()).collect(), closure)
+}
+
+fn close(connection: &Connection) {
+    connection.begin_close(CloseFrame::new(NORMAL, "").unwrap());
+}
+
+#[test]
+fn close_frame_goes_out_in_a_fragmented_message_only_to_fail_the_connection() {
+    let send = |connection: &Connection| {
+        // It fails if the connection has been closed.
+        let _ = connection.send(Kind::Text, Part::First, b"a", &within(5000));
+    };
+    for delays in delays() {
+        let (frames, closure) = race(delays, [send, close]);
+        let code = if frames.len() == 1 {
+            NORMAL
+        } else {
+            assert_eq!(frames[0].0, 0x01);
+            INTERNAL_ERROR
+        };
+        let (first, payload) = frames.last().unwrap();
+        assert_eq!((*first, &payload[..2]), (0x88, &code.to_be_bytes()[..]));
+        assert_eq!(closure.sent.map(|frame| frame.code), Some(code));
+    }
+}
+
+#[test]
+fn close_frame_that_is_reported_as_sent_is_sent() {
+    let fail = |connection: &Connection| connection.fail(Cause::KeepaliveTimeout);
+    for delays in delays() {
+        let (frames, closure) = race(delays, [close, fail]);
+        assert_eq!(frames, [(0x88, closure.sent.unwrap().payload())]);
+    }
+}
+
+/// Delays by which two threads are likely to meet.
+fn delays() -> impl Iterator<Item = [usize; 2]> {
+    (0..1000).map(|number| match number % 100 {
+        delay @ 0..50 => [delay, 0],
+        delay => [0, delay - 50],
+    })
 }
