@@ -19,6 +19,7 @@ from websocket_rs.exceptions import (
 )
 from websocket_rs.protocol import State
 from websocket_rs.sync_client import connect
+from wire import unread_by_client
 
 
 if TYPE_CHECKING:
@@ -269,3 +270,21 @@ def test_send_fragments_of_closed_connection(raw_server):
     assert caught.value.rcvd_then_sent is True
     assert caught.value.__cause__ is None
     assert answers[0].close_code == 1001
+
+
+def test_failed_connection_receives_nothing(raw_server):
+    """What comes after a failure is neither delivered nor answered (section 7.1.7)."""
+    remote = Remote(raw_server, closes=False)
+    with connect(remote.url, close_timeout=500 * MS, **QUICK) as ws:
+        unread = unread_by_client(remote.peer)
+        with pytest.raises(EOFError):
+            ws.send(failing("a", error=EOFError()))
+        remote.wait(2)
+        remote.peer.send_frame(PING, b"late")
+        remote.send(b"late")
+        remote.peer.send_close(1000)
+        wait_until(lambda: not unread(), "the client has read all")
+        with pytest.raises(ConnectionClosedError) as caught:
+            ws.recv()
+        assert caught.value.rcvd is None
+    assert remote.payloads() == [(TEXT, False, b"a")]

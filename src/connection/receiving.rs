@@ -157,8 +157,9 @@ impl Connection {
     /// Deals with what has been read.
     pub(super) fn decode(&self, reader: &mut Reader) {
         let mut close = None;
-        // A program that has closed the connection takes little interest in further messages.
-        reader.discards = reader.discards || self.state() != State::Open && self.inbox.pauses();
+        if self.state() != State::Open {
+            self.expect_less(reader);
+        }
         let (result, any) = self.inbox.deliver(|batch| {
             let result = reader.decoder.decode(&mut Delivery {
                 connection: self,
@@ -187,6 +188,16 @@ impl Connection {
         if !self.outbox.is_empty() || reader.stream.has_outgoing() {
             self.write_now();
         }
+    }
+
+    /// Takes in less of a connection that is closing, or nothing of one that has failed.
+    fn expect_less(&self, reader: &mut Reader) {
+        if self.closing().closure().cause.is_some() {
+            // Not even the Close frame that answers ours is processed (section 7.1.7).
+            reader.decoder.finish();
+        }
+        // A program that has closed the connection takes little interest in further messages.
+        reader.discards = reader.discards || self.inbox.pauses();
     }
 
     /// Fails the connection: the peer broke the protocol (RFC 6455, section 7.1.7).

@@ -192,6 +192,11 @@ impl Decoder {
         }
     }
 
+    /// Decodes nothing any more.
+    pub fn finish(&mut self) {
+        self.finished = true;
+    }
+
     /// Decodes what has been read. Fails with the first violation, and for good.
     pub fn decode(&mut self, sink: &mut impl Sink) -> Result<(), Cause> {
         let result = self.decode_frames(sink);
