@@ -220,3 +220,36 @@ def test_send_in_handler_during_large_send(raw_server):
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "ConcurrencyError"
     assert reader.frames == [(BINARY, MUCH)]
+
+
+FRAGMENT_INTERRUPTED = (
+    ASLEEP
+    + """
+from websocket_rs.exceptions import ConnectionClosedError
+from websocket_rs.sync_client import connect
+ws = connect(sys.argv[1], close_timeout=0.1)
+start()
+try:
+    ws.send([b"x" * 50_000_000])
+except KeyboardInterrupt:
+    pass
+try:
+    ws.send("later")
+except ConnectionClosedError as error:
+    print(error.sent.code, error.sent.reason)
+"""
+)
+
+
+def test_send_first_fragment_interrupted(raw_server):
+    """If Ctrl-C ends send in the first fragment, the rest of it can't come: it fails."""
+    done = threading.Event()
+
+    def script(peer: Peer) -> None:
+        peer.accept_handshake()
+        assert done.wait(peer.timeout)
+
+    ended = run_script(FRAGMENT_INTERRUPTED, raw_server(script).url)
+    done.set()
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == "1011 error in fragmented message\n"

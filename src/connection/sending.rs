@@ -40,20 +40,19 @@ pub(super) struct Writer {
 }
 
 impl Connection {
-    /// Sends a message, or a part of one, from the calling thread; returns when the system has
-    /// all of it.
+    /// Sends a message from the calling thread; returns when the system has all of it.
     ///
     /// If the wait is ended early by a signal, the message is still sent as a whole; unless more
     /// than 16 MiB are left, which fails the connection.
-    pub fn send(&self, kind: Kind, part: Part, payload: &[u8], wait: &Wait<'_>) -> Result<()> {
+    pub fn send(&self, kind: Kind, payload: &[u8], wait: &Wait<'_>) -> Result<()> {
         self.check_process()?;
-        if part == Part::Whole && payload.len() > LARGE && !self.compresses() {
+        if payload.len() > LARGE && !self.compresses() {
             log::trace!(target: LOG, id = self.control.id; "> {kind:?} [{} bytes]", payload.len());
             let result = self.write_large(kind, payload, wait);
             self.write_what_was_left();
             return result;
         }
-        let end = self.accept(kind, part, payload)?;
+        let end = self.accept(kind, Part::Whole, payload)?;
         self.write_until(end, wait)
     }
 
@@ -73,7 +72,9 @@ impl Connection {
         Ok(!self.in_burst.swap(true, Ordering::Relaxed))
     }
 
-    fn accept(&self, kind: Kind, part: Part, payload: &[u8]) -> Result<Sent> {
+    /// Accepts a message, or a part of one, without waiting or writing. Call
+    /// [`Self::write_until`] next.
+    pub fn accept(&self, kind: Kind, part: Part, payload: &[u8]) -> Result<Sent> {
         log::trace!(target: LOG, id = self.control.id; "> {kind:?} [{} bytes]", payload.len());
         let pushed = self.outbox.push(kind, part, payload);
         pushed.map_err(|refusal| self.refused(refusal))

@@ -235,7 +235,7 @@ fn end_of_stream_without_close_frame_is_a_failure() {
         other => panic!("{other:?}"),
     }
     assert!(matches!(
-        connection.send(Kind::Text, Part::Whole, b"late", &within(5000)),
+        connection.send(Kind::Text, b"late", &within(5000)),
         Err(Error::Closed(_))
     ));
 }
@@ -245,11 +245,9 @@ fn large_message_arrives_whole_while_others_are_sent() {
     let (connection, mut peer) = connect(Some(Role::StandsIn), |_| ());
     let large: Vec<u8> = (0..=255).cycle().take(5_000_000).collect();
     thread::scope(|scope| {
-        let sending =
-            scope.spawn(|| connection.send(Kind::Binary, Part::Whole, &large, &within(5000)));
+        let sending = scope.spawn(|| connection.send(Kind::Binary, &large, &within(5000)));
         let others = scope.spawn(|| {
-            (0..100)
-                .try_for_each(|_| connection.send(Kind::Text, Part::Whole, b"small", &within(5000)))
+            (0..100).try_for_each(|_| connection.send(Kind::Text, b"small", &within(5000)))
         });
         let mut small = 0;
         let mut whole = 0;
@@ -277,16 +275,14 @@ fn send_gives_up_at_its_deadline_and_the_message_is_finished_later() {
     let (connection, mut peer) = connect(Some(Role::StandsIn), |_| ());
     let message = vec![7; 4_000_000];
     assert!(matches!(
-        connection.send(Kind::Binary, Part::Whole, &message, &within(50)),
+        connection.send(Kind::Binary, &message, &within(50)),
         Err(Error::Timeout {
             phase: Phase::Send,
             ..
         })
     ));
     assert!(peer.receive().1 == message);
-    connection
-        .send(Kind::Text, Part::Whole, b"next", &within(5000))
-        .unwrap();
+    connection.send(Kind::Text, b"next", &within(5000)).unwrap();
     assert_eq!(peer.receive(), (0x81, b"next".to_vec()));
     connection.control.stop();
 }
@@ -430,7 +426,7 @@ fn close(connection: &Connection) {
 fn close_frame_goes_out_in_a_fragmented_message_only_to_fail_the_connection() {
     let send = |connection: &Connection| {
         // It fails if the connection has been closed.
-        let _ = connection.send(Kind::Text, Part::First, b"a", &within(5000));
+        let _ = connection.post(Kind::Text, Part::First, b"a");
     };
     for delays in delays() {
         let (frames, closure) = race(delays, [send, close]);

@@ -37,25 +37,20 @@ impl<'py> Fragments<'py> {
 
     /// Passes each fragment to `send`, and an empty one for the end of the message. An iterable
     /// without items is no message.
-    ///
-    /// Returns what went wrong, and whether that was in the middle of the message.
     pub(super) fn each(
         mut self,
         mut send: impl FnMut(Kind, Part, &[u8]) -> PyResult<()>,
-    ) -> Result<(), (PyErr, bool)> {
-        let mut begun = false;
+    ) -> PyResult<()> {
+        let mut part = Part::First;
         while let Some(item) = self.items.next() {
-            let result = item.and_then(|item| {
-                let outgoing = self.convert(&item)?;
-                let (kind, payload) = outgoing.parts();
-                let part = if begun { Part::Next } else { Part::First };
-                send(kind, part, payload)
-            });
-            result.map_err(|error| (error, begun))?;
-            begun = true;
+            let item = item?;
+            let outgoing = self.convert(&item)?;
+            let (kind, payload) = outgoing.parts();
+            send(kind, part, payload)?;
+            part = Part::Next;
         }
         match self.first {
-            Some((_, kind)) => send(kind, Part::Last, &[]).map_err(|error| (error, true)),
+            Some((_, kind)) => send(kind, Part::Last, &[]),
             None => Ok(()),
         }
     }

@@ -28,7 +28,7 @@ use crate::{
     error::Error,
     opening::open,
     outbox::Part,
-    protocol::{close::NORMAL, message::Kind},
+    protocol::close::NORMAL,
 };
 
 /// A connection whose methods block. The base class of `websocket_rs.sync_client.WebSocket`.
@@ -138,7 +138,10 @@ impl SyncConnection {
             return self.send_fragments(py, Fragments::new(message, text)?);
         };
         let (kind, payload) = outgoing.parts();
-        self.send_part(py, kind, Part::Whole, payload)
+        logging::drain(py)?;
+        interrupt::wait(py, Deadline::NEVER, |wait| {
+            self.connection.send(kind, payload, wait)
+        })
     }
 
     /// Receive the next message: a `str` if it is text, `bytes` if it is binary.
@@ -347,21 +350,22 @@ impl SyncConnection {
         Ok(Receiving(&self.receiving))
     }
 
-    fn send_part(&self, py: Python<'_>, kind: Kind, part: Part, payload: &[u8]) -> PyResult<()> {
-        logging::drain(py)?;
-        interrupt::wait(py, Deadline::NEVER, |wait| {
-            self.connection.send(kind, part, payload, wait)
-        })
-    }
-
     fn send_fragments(&self, py: Python<'_>, fragments: Fragments<'_>) -> PyResult<()> {
-        let sent = fragments.each(|kind, part, payload| self.send_part(py, kind, part, payload));
-        sent.map_err(|(error, is_unfinished)| {
-            if is_unfinished {
-                py.detach(|| self.connection.give_message_up(UNFINISHED));
-            }
-            error
-        })
+        // What has been accepted goes out, also if the wait for it is ended early.
+        let mut is_unfinished = false;
+        let sent = fragments.each(|kind, part, payload| {
+            logging::drain(py)?;
+            interrupt::wait(py, Deadline::NEVER, |wait| {
+                self.connection.check_process()?;
+                let end = self.connection.accept(kind, part, payload)?;
+                is_unfinished = part != Part::Last;
+                self.connection.write_until(end, wait)
+            })
+        });
+        if is_unfinished {
+            py.detach(|| self.connection.give_message_up(UNFINISHED));
+        }
+        sent
     }
 
     /// Takes a message that has been received already.
