@@ -242,7 +242,7 @@ except ConnectionClosedError as error:
 
 
 def test_send_first_fragment_interrupted(raw_server):
-    """If Ctrl-C ends send in the first fragment, the rest of it can't come: it fails."""
+    """If Ctrl-C ends send in the first fragment, the connection is failed."""
     done = threading.Event()
 
     def script(peer: Peer) -> None:
@@ -253,3 +253,34 @@ def test_send_first_fragment_interrupted(raw_server):
     done.set()
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout == "1011 error in fragmented message\n"
+
+
+PONG_INTERRUPTED = (
+    ASLEEP
+    + """
+from websocket_rs.sync_client import connect
+class Alarm(TimeoutError): pass
+def alarm(*_):
+    raise Alarm
+signal.signal(signal.SIGINT, alarm)
+with connect(sys.argv[1]) as ws:
+    waiter = ws.ping()
+    start()
+    try:
+        waiter.wait(10)
+    except Alarm:
+        print("alarm")
+"""
+)
+
+
+def test_wait_for_pong_interrupted(raw_server):
+    """What a handler raises is not taken for the end of the time, whatever it is."""
+
+    def script(peer: Peer) -> None:
+        peer.accept_handshake()
+        peer.answer_close()
+
+    ended = run_script(PONG_INTERRUPTED, raw_server(script).url)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == "alarm\n"

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use pyo3::{exceptions::PyTimeoutError, prelude::*};
+use pyo3::prelude::*;
 use rustix::event::PollFlags;
 
 use super::{convert, exceptions, interrupt};
@@ -103,12 +103,12 @@ impl PongWaiter {
     ///     `True` with `ack_on_close`.
     #[pyo3(signature = (timeout=None))]
     fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
-        match self.result(py, timeout) {
-            Ok(_) => Ok(true),
-            Err(error) if error.is_instance_of::<PyTimeoutError>(py) => Ok(false),
-            Err(_) if self.answer.outcome().is_some() => Ok(self.ack_on_close),
+        let deadline = Deadline::after(convert::timeout("timeout", timeout)?);
+        interrupt::wait(py, deadline, |wait| match self.answer.wait(wait) {
+            Ok(outcome) => Ok(outcome.is_ok() || self.ack_on_close),
+            Err(Error::Timeout { .. }) => Ok(false),
             Err(error) => Err(error),
-        }
+        })
     }
 
     /// Whether the pong has come; with `ack_on_close`, also whether the connection has ended.
