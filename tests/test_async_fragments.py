@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from raw_server import MS, TEXT, Peer
+from raw_server import BINARY, CLOSE, MS, PONG, TEXT, Peer
 from remote import Remote, keep_little
-from support import QUICK
+from support import QUICK, wait_until_async
 from test_fragments import (
     ITERABLES,
     MESSAGES,
@@ -26,6 +26,7 @@ from websocket_rs.exceptions import (
     ConnectionClosed,
     ConnectionClosedError,
 )
+from websocket_rs.protocol import State
 
 
 if TYPE_CHECKING:
@@ -241,3 +242,34 @@ async def test_send_fragments_waits_for_room(raw_server, kind):
         reads.set()
         await sending
         assert len(taken) == 400
+
+
+async def test_send_cancelled_after_the_end(raw_server):
+    """A message all of which is on its way stays whole if the call is cancelled."""
+    reads, messages = threading.Event(), []
+
+    def script(peer: Peer) -> None:
+        peer.accept_handshake()
+        keep_little(peer)
+        assert reads.wait(5000 * MS)
+        while (frame := peer.read_frame()).opcode != CLOSE:
+            if frame.opcode != PONG:
+                messages.append((frame.opcode, frame.fin, frame.payload))
+        peer.send_frame(CLOSE, frame.payload)
+
+    async def fragments():
+        yield b"a"
+        # Control frames go in between, as many as it takes to block the writer.
+        while ws.has_room():
+            await ws.pong(bytes(125))
+
+    url = raw_server(script).url
+    async with connect(url, write_limit=10_000_000, **QUICK) as ws:
+        sending = asyncio.create_task(ws.send(fragments()))
+        await wait_until_async(lambda: not ws.has_room(), "the writer is blocked")
+        sending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sending
+        assert ws.state is State.OPEN
+        reads.set()
+    assert messages == as_sent(BINARY, [b"a"])

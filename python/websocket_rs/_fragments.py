@@ -63,8 +63,7 @@ class FragmentedMessage:
                     self.ws._fragmented = self
                     if not has_room:
                         await self.ws.wait_for_room()
-            if is_text is not None and not self.ws.post_end():
-                await self.ws.wait_for_room()
+            has_room = is_text is None or self.ws.post_end()
         except BaseException:
             if is_text is not None:
                 self.ws.give_message_up()
@@ -73,6 +72,8 @@ class FragmentedMessage:
             if self.ws._fragmented is self:
                 self.ws._fragmented = None
             self.done.set_result(None)
+        if not has_room:
+            await self.ws.wait_for_room()
 
 
 async def fragments_of(message: Any) -> AsyncGenerator[Any, None]:
