@@ -357,6 +357,17 @@ def test_send_level(raw_server):
     assert sizes[0] > sizes[1] >= sizes[2]
 
 
+def test_send_level_zero(raw_server):
+    """At level 0, which compresses nothing, messages are sent as they are."""
+    server, frames = record(raw_server)
+    extension = Factory(compress_settings={"level": 0})
+    with sync_client.connect(server.url, extensions=[extension], **QUICK) as ws:
+        ws.send(TEXTS[0] * 100)
+        ws.send([TEXTS[0], TEXTS[0]])
+    assert [frame.rsv for frame in frames] == [0] * 4
+    assert frames[0].payload.decode() == TEXTS[0] * 100
+
+
 def test_send_fragments(raw_server):
     """A fragment of a compressed message is flushed, so that it can be read at once."""
     server, frames = record(raw_server)

@@ -167,7 +167,12 @@ impl Deflater {
 
     /// Whether a message is worth trying, of which this is all or the first fragment.
     pub fn suits(&self, payload: &[u8]) -> bool {
-        self.window_bits.is_some() && payload.len() >= MIN_PAYLOAD && !is_noise(payload)
+        self.can_deflate() && payload.len() >= MIN_PAYLOAD && !is_noise(payload)
+    }
+
+    /// Level 0 would only wrap what it is given.
+    fn can_deflate(&self) -> bool {
+        self.level > 0 && self.window_bits.is_some()
     }
 
     /// Puts the deflated message into `output`, which is empty. Returns whether that is what to
@@ -434,11 +439,14 @@ mod tests {
             deflater.suits(&message) && !deflater.deflate(&message, &mut Vec::new()).unwrap()
         });
         assert!(in_vain.count() < 20);
-        let tiny = Deflater::new(&Agreement {
-            client_max_window_bits: 8,
-            ..PLAIN
-        });
-        assert!(!tiny.suits(&json(1)));
+        for (client_max_window_bits, level) in [(8, 6), (15, 0)] {
+            let unable = Deflater::new(&Agreement {
+                client_max_window_bits,
+                level,
+                ..PLAIN
+            });
+            assert!(!unable.suits(&json(1)));
+        }
     }
 
     #[test]

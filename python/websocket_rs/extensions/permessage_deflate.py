@@ -29,8 +29,9 @@ class ClientPerMessageDeflateFactory:
         client_max_window_bits: Use a window of at most ``2**n`` bytes, 8 to 15;
             ``True`` leaves that to the server, and ``None`` doesn't let it choose. With
             8, nothing is compressed.
-        compress_settings: As for `zlib.compressobj`. Of these, ``level`` is honoured;
-            ``memLevel``, ``method`` and ``strategy`` are accepted without effect.
+        compress_settings: As for `zlib.compressobj`. Of these, ``level`` is honoured,
+            0 of which compresses nothing; ``memLevel``, ``method`` and ``strategy`` are
+            accepted without effect.
 
     Raises:
         ValueError: If a number is out of range, or a setting isn't known.
