@@ -6,6 +6,8 @@
 
 use std::{fmt, io, sync::Arc};
 
+use super::utf8;
+
 /// Normal closure; the purpose of the connection has been fulfilled.
 pub const NORMAL: u16 = 1000;
 /// The endpoint goes away, such as a program that exits.
@@ -256,11 +258,11 @@ impl CloseFrame {
         if !payload.is_empty() && !is_sendable(code) {
             return Err(Cause::Protocol(format!("invalid close code {code}")));
         }
-        let reason = std::str::from_utf8(reason)
-            .map_err(|error| Cause::InvalidData(format!("close reason: {error}")))?;
+        utf8::validate(reason)
+            .map_err(|cause| Cause::InvalidData(format!("close reason: {cause}")))?;
         Ok(Self {
             code,
-            reason: reason.to_owned(),
+            reason: String::from_utf8_lossy(reason).into_owned(),
         })
     }
 
@@ -416,6 +418,28 @@ mod tests {
             Err(Cause::InvalidData(_))
         ));
         assert_eq!(CloseFrame::parse(&[]), Ok(frame(NO_STATUS)));
+    }
+
+    #[test]
+    fn reasons_fit_into_a_frame_whatever_the_numbers() {
+        let most = usize::MAX;
+        for cause in [
+            Cause::TooBig {
+                size: Some(most as u64),
+                limit: most,
+                current: most,
+            },
+            Cause::OutOfMemory,
+            Cause::TooManyFragments { limit: most },
+            CloseFrame::parse(&5000_u16.to_be_bytes()).unwrap_err(),
+            CloseFrame::parse(b"\x03\xe8 \xff").unwrap_err(),
+        ] {
+            let frame = cause.close_frame().unwrap();
+            assert!(
+                CloseFrame::new(frame.code, &frame.reason).is_ok(),
+                "{frame}"
+            );
+        }
     }
 
     impl PartialEq for Cause {

@@ -70,7 +70,8 @@ pub fn parse(bytes: &[u8], has_extension: bool) -> Result<Option<Header>, Cause>
     let (header, payload_len) = match FrameHeader::parse(&mut cursor) {
         Ok(Some(parsed)) => parsed,
         Ok(None) => return Ok(None),
-        Err(error) => return Err(violation(error.to_string())),
+        // The codec finds no other fault.
+        Err(_) => return Err(violation(format!("reserved opcode {}", bytes[0] & OPCODE))),
     };
     let starts_message = matches!(header.opcode, OpCode::Data(Data::Text | Data::Binary));
     if header.rsv1 && !(has_extension && starts_message) || header.rsv2 || header.rsv3 {
@@ -162,6 +163,8 @@ fn violation(text: impl Into<String>) -> Cause {
 pub const MAX_CONTROL_PAYLOAD: usize = 125;
 /// The largest header: two bytes, eight of length, four of mask.
 pub const MAX_HEADER: usize = 14;
+/// The bits of the first byte that say what a frame carries.
+const OPCODE: u8 = 0x0f;
 /// The bit of the second byte that says that a frame is masked.
 const MASK: u8 = 0x80;
 const MASK_BLOCK: usize = 16 * 1024;
@@ -236,6 +239,14 @@ mod tests {
                 matches!(parse(bytes, false), Err(Cause::Protocol(_))),
                 "{bytes:x?}"
             );
+        }
+    }
+
+    #[test]
+    fn reserved_opcode_is_named() {
+        for opcode in (3..=7).chain(11..=15) {
+            let cause = parse(&[0x80 | opcode, 0], false).unwrap_err();
+            assert_eq!(cause.to_string(), format!("reserved opcode {opcode}"));
         }
     }
 
