@@ -67,6 +67,13 @@ def invalid_header(name: str, value: str | None, repeated: bool) -> BaseExceptio
     return exceptions.InvalidHeaderValue(name, value)
 
 
+def invalid_header_format(
+    name: str, error: str, header: str, pos: int
+) -> BaseException:
+    """A header can't be parsed."""
+    return exceptions.InvalidHeaderFormat(name, error, header, pos)
+
+
 def invalid_upgrade(name: str, value: str | None) -> BaseException:
     """The response doesn't upgrade."""
     return exceptions.InvalidUpgrade(name, value)

@@ -4,9 +4,13 @@
 //! Knows the header, not the compression itself. Invariant: nothing is agreed upon that was not
 //! offered, and every parameter of the answer is understood.
 
+mod header;
+
 use std::fmt;
 
-use super::{BLANKS, InvalidArgument, deflate::Agreement};
+use self::header::Extension;
+pub use self::header::Malformed;
+use super::{InvalidArgument, deflate::Agreement};
 
 /// What the client offers: its side of permessage-deflate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +36,27 @@ pub enum ClientWindow {
     Any,
     /// It is at most that large, as its base-2 logarithm.
     AtMost(u8),
+}
+
+/// Why the answer to an offer is not accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// It breaks the grammar of the header.
+    Malformed(Malformed),
+    /// It is not what was offered; the text says why.
+    Unacceptable(String),
+}
+
+impl From<Malformed> for Refusal {
+    fn from(malformed: Malformed) -> Self {
+        Self::Malformed(malformed)
+    }
+}
+
+impl From<String> for Refusal {
+    fn from(text: String) -> Self {
+        Self::Unacceptable(text)
+    }
 }
 
 impl Default for Offer {
@@ -74,37 +99,29 @@ impl Offer {
 
     /// Judges the answer: all the values of the response's header. `None` if the server wants no
     /// extension; otherwise what is agreed upon, or why nothing can be.
-    pub fn accept(self, values: &[&str]) -> Result<Option<Agreement>, String> {
-        let mut agreement = None;
+    pub fn accept(self, values: &[&str]) -> Result<Option<Agreement>, Refusal> {
+        let mut extensions = Vec::new();
         for value in values {
-            for item in split(value, ',')? {
-                let item = item.trim_matches(BLANKS);
-                // Empty elements of a list mean nothing (RFC 9110, section 5.6.1).
-                if item.is_empty() {
-                    continue;
-                }
-                let mut parts = split(item, ';')?.into_iter();
-                let name = parts.next().unwrap_or_default().trim_matches(BLANKS);
-                if name != NAME {
-                    return Err(unoffered(item));
-                }
-                if agreement.is_some() {
-                    return Err(format!("the server accepted {NAME} twice"));
-                }
-                agreement = Some(self.accept_parameters(parts)?);
+            extensions.extend(header::parse(value)?);
+        }
+        let mut agreement = None;
+        for Extension { name, parameters } in extensions {
+            if name != NAME {
+                return Err(unoffered(name).into());
             }
+            if agreement.is_some() {
+                return Err(format!("the server accepted {NAME} twice").into());
+            }
+            agreement = Some(self.accept_parameters(&parameters)?);
         }
         Ok(agreement)
     }
 
-    fn accept_parameters<'a>(
-        self,
-        parameters: impl Iterator<Item = &'a str>,
-    ) -> Result<Agreement, String> {
+    fn accept_parameters(self, parameters: &[(&str, Option<String>)]) -> Result<Agreement, String> {
         let (mut server_alone, mut client_alone) = (false, false);
         let (mut server_bits, mut client_bits) = (None, None);
-        for parameter in parameters {
-            let (name, value) = parse_parameter(parameter)?;
+        for (name, value) in parameters {
+            let (name, value) = (*name, value.as_deref());
             let is_repeated = match name {
                 SERVER_NO_CONTEXT_TAKEOVER => std::mem::replace(&mut server_alone, true),
                 CLIENT_NO_CONTEXT_TAKEOVER => std::mem::replace(&mut client_alone, true),
@@ -180,47 +197,6 @@ pub fn unoffered(item: &str) -> String {
     format!("the server chose an extension that wasn't offered: {item}")
 }
 
-/// Splits at a character, but not inside of quoted strings.
-fn split(text: &str, at: char) -> Result<Vec<&str>, String> {
-    let mut parts = Vec::new();
-    let (mut start, mut is_quoted, mut is_escaped) = (0, false, false);
-    for (index, c) in text.char_indices() {
-        if is_escaped {
-            is_escaped = false;
-        } else if is_quoted && c == '\\' {
-            is_escaped = true;
-        } else if c == '"' {
-            is_quoted = !is_quoted;
-        } else if c == at && !is_quoted {
-            parts.push(&text[start..index]);
-            start = index + c.len_utf8();
-        }
-    }
-    if is_quoted {
-        return Err(format!("unterminated quoted string in extensions: {text}"));
-    }
-    parts.push(&text[start..]);
-    Ok(parts)
-}
-
-/// The name and the value of a parameter; quotes around the value are taken off.
-fn parse_parameter(parameter: &str) -> Result<(&str, Option<&str>), String> {
-    let (name, value) = match parameter.split_once('=') {
-        Some((name, value)) => (name.trim_matches(BLANKS), Some(value.trim_matches(BLANKS))),
-        None => (parameter.trim_matches(BLANKS), None),
-    };
-    let value = value.map(|value| {
-        value
-            .strip_prefix('"')
-            .and_then(|value| value.strip_suffix('"'))
-            .unwrap_or(value)
-    });
-    if name.is_empty() || value == Some("") {
-        return Err(format!("malformed parameter of {NAME}: {parameter:?}"));
-    }
-    Ok((name, value))
-}
-
 /// The size of a window: 8 to 15, in exactly one spelling.
 fn window(name: &str, value: Option<&str>) -> Result<u8, String> {
     match value {
@@ -251,7 +227,7 @@ pub const DEFAULT_LEVEL: u8 = 3;
 mod tests {
     use super::*;
 
-    fn accept(offer: Offer, value: &str) -> Result<Option<Agreement>, String> {
+    fn accept(offer: Offer, value: &str) -> Result<Option<Agreement>, Refusal> {
         offer.accept(&[value])
     }
 
@@ -286,7 +262,6 @@ mod tests {
     #[test]
     fn answer_is_understood_in_every_spelling() {
         let offer = Offer::default();
-        assert_eq!(accept(offer, "").unwrap(), None);
         assert_eq!(offer.accept(&[]).unwrap(), None);
         let plain = accept(offer, "permessage-deflate").unwrap().unwrap();
         assert_eq!(
@@ -296,6 +271,7 @@ mod tests {
         for value in [
             "permessage-deflate; server_no_context_takeover; client_max_window_bits=10",
             " permessage-deflate ;client_max_window_bits = \"10\"; server_no_context_takeover,",
+            "permessage-deflate; client_max_window_bits=\"1\\0\"; server_no_context_takeover",
         ] {
             let agreement = accept(offer, value).unwrap().unwrap();
             assert!(agreement.server_no_context_takeover, "{value}");
@@ -337,6 +313,8 @@ mod tests {
             assert!(accept(offer, &value).is_err(), "{value}");
         }
         for value in [
+            "",
+            ",",
             "x-webkit-deflate-frame",
             "permessage-deflate, permessage-deflate",
             "permessage-deflate, other",

@@ -10,6 +10,7 @@ pub mod response;
 use std::fmt;
 
 use self::response::Response;
+use super::extension::Malformed;
 
 /// Why the server's answer is not an acceptance.
 #[derive(Debug, Clone)]
@@ -36,6 +37,8 @@ pub enum HandshakeError {
         /// Its value, if it is there.
         value: Option<String>,
     },
+    /// The header with the extensions can't be parsed.
+    Extensions(Malformed),
     /// The server chose a subprotocol or an extension that was not offered.
     Negotiation(String),
     /// The response is larger than any handshake has reason to be.
@@ -60,7 +63,11 @@ impl fmt::Display for HandshakeError {
                 None => write!(f, "missing {name} header"),
                 Some(value) => write!(f, "invalid {name} header: {value}"),
             },
+            Self::Extensions(malformed) => write!(f, "invalid {EXTENSIONS} header: {malformed}"),
             Self::Negotiation(text) | Self::Security(text) => f.write_str(text),
         }
     }
 }
+
+/// The name of the header with the extensions.
+pub const EXTENSIONS: &str = "Sec-WebSocket-Extensions";

@@ -19,7 +19,8 @@ use crate::{
     error::{Error, TlsError},
     protocol::{
         close::{Cause, CloseFrame, Closure},
-        handshake::HandshakeError,
+        extension::Malformed,
+        handshake::{EXTENSIONS, HandshakeError},
     },
 };
 
@@ -95,6 +96,14 @@ fn handshake<'py>(
         HandshakeError::Upgrade { name, value } => {
             errors.call_method1(intern!(py, "invalid_upgrade"), (name, value))
         }
+        HandshakeError::Extensions(Malformed {
+            what,
+            position,
+            header,
+        }) => errors.call_method1(
+            intern!(py, "invalid_header_format"),
+            (EXTENSIONS, what, header, position),
+        ),
         HandshakeError::Negotiation(text) => {
             errors.call_method1(intern!(py, "negotiation_error"), (text,))
         }

@@ -4,11 +4,11 @@ use data_encoding::BASE64;
 use http::header::{HeaderName, HeaderValue};
 use tungstenite::handshake::{client::generate_key, derive_accept_key};
 
-use super::{HandshakeError, response::Response};
+use super::{EXTENSIONS, HandshakeError, response::Response};
 use crate::protocol::{
     BLANKS, InvalidArgument,
     deflate::Agreement,
-    extension::{Offer, unoffered},
+    extension::{Offer, Refusal, unoffered},
     uri::Uri,
 };
 
@@ -126,7 +126,7 @@ impl Request {
         add("Sec-WebSocket-Key", &key);
         add("Sec-WebSocket-Version", "13");
         if let Some(offer) = &options.compression {
-            add("Sec-WebSocket-Extensions", &offer.to_string());
+            add(EXTENSIONS, &offer.to_string());
         }
         if !options.subprotocols.is_empty() {
             add("Sec-WebSocket-Protocol", &options.subprotocols.join(", "));
@@ -195,13 +195,16 @@ impl Request {
     }
 
     fn accept_extensions(&self, response: &Response) -> Result<Option<Agreement>, HandshakeError> {
-        let extensions = response.header_values("Sec-WebSocket-Extensions");
+        let extensions = response.header_values(EXTENSIONS);
         match (&self.compression, join(&extensions)) {
             (_, None) => Ok(None),
-            (None, Some(extensions)) => Err(unoffered(&extensions)),
+            (None, Some(extensions)) => Err(Refusal::Unacceptable(unoffered(&extensions))),
             (Some(offer), Some(_)) => offer.accept(&extensions),
         }
-        .map_err(HandshakeError::Negotiation)
+        .map_err(|refusal| match refusal {
+            Refusal::Malformed(malformed) => HandshakeError::Extensions(malformed),
+            Refusal::Unacceptable(text) => HandshakeError::Negotiation(text),
+        })
     }
 
     fn accept_subprotocol(&self, response: &Response) -> Result<Option<String>, HandshakeError> {
@@ -248,7 +251,7 @@ const PROTOCOL_HEADERS: [&str; 6] = [
     "Sec-WebSocket-Key",
     "Sec-WebSocket-Version",
     "Sec-WebSocket-Protocol",
-    "Sec-WebSocket-Extensions",
+    EXTENSIONS,
 ];
 /// The headers of which a request has one at most, and which the user may give.
 const SINGLE_HEADERS: [&str; 4] = ["Host", "Authorization", "Origin", "User-Agent"];

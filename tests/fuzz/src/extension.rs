@@ -34,10 +34,8 @@ pub fn run(data: &[u8]) {
         .map(trim)
         .filter(|item| !item.is_empty())
         .collect();
-    let Some(agreement) = agreed else {
-        return assert!(items.is_empty(), "{items:?}");
-    };
     assert_eq!(items.len(), 1, "{items:?}");
+    let agreement = agreed.expect("an item is an extension");
     check(offer, agreement);
     spell(items[0], agreement);
 }
@@ -80,7 +78,7 @@ fn spell(item: &str, agreement: Agreement) {
     let mut seen = Vec::new();
     for part in parts {
         let (name, value) = match part.split_once('=') {
-            Some((name, value)) => (trim(name), Some(trim(value).replace('"', ""))),
+            Some((name, value)) => (trim(name), Some(trim(value).replace(['"', '\\'], ""))),
             None => (part, None),
         };
         assert!(!seen.contains(&name), "{name} comes twice");
