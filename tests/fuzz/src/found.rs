@@ -22,6 +22,10 @@ pub(crate) struct Found {
     pub(crate) is_closed: bool,
     hasher: DefaultHasher,
     limits: Limits,
+    /// For how many frames there is room, each time that there is room again.
+    room: usize,
+    /// How many there were when there was room again.
+    resumed: usize,
     /// What whole messages are written into, behind others, as in an inbox.
     buffer: Vec<u8>,
     /// What there is of the message that is being received.
@@ -32,18 +36,27 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    pub(crate) fn new(limits: Limits) -> Self {
+    /// Nothing is found yet. After `room` frames no more is to be inflated, until
+    /// [`Self::make_room`].
+    pub(crate) fn new(limits: Limits, room: usize) -> Self {
         Self {
             count: 0,
             is_closed: false,
             hasher: DefaultHasher::new(),
             limits,
+            room,
+            resumed: 0,
             buffer: Vec::with_capacity(BUFFER),
             kind: None,
             fragments: 0,
             size: 0,
             text: Validator::default(),
         }
+    }
+
+    /// As an inbox does of which something is taken.
+    pub(crate) fn make_room(&mut self) {
+        self.resumed = self.count;
     }
 
     /// A number that is the same for the same frames.
@@ -91,7 +104,7 @@ impl Sink for Found {
     }
 
     fn is_full(&self) -> bool {
-        false
+        self.count - self.resumed >= self.room
     }
 
     fn write_message(

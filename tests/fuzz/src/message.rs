@@ -1,6 +1,6 @@
 //! A connection's bytes in many reads: any two segmentations give the same frames and the same
-//! verdict, frames and messages keep to the limits, text is UTF-8, and after the first failure or
-//! the Close frame nothing more comes out.
+//! verdict, whether or not inflating is suspended in between; frames and messages keep to the limits,
+//! text is UTF-8, and after the first failure or the Close frame nothing more comes out.
 //!
 //! Memory grows with what has arrived, and with what is allowed: a counting allocator holds
 //! [`Decoder`] to [`allowed`] after each read, while the sink keeps nothing.
@@ -8,8 +8,9 @@
 use std::convert::Infallible;
 
 use websocket_rs::protocol::{
+    close::Cause,
     deflate::Inflater,
-    message::{Decoder, Limits, MAX_FRAGMENTS},
+    message::{Decoder, Limits, MAX_FRAGMENTS, Sink},
 };
 
 use crate::{
@@ -19,10 +20,15 @@ use crate::{
     wire::wire,
 };
 
-/// Decodes what `data` describes: limits, compression, the sizes of reads, and the wire.
+/// Decodes what `data` describes: where inflating is suspended, limits, compression, the sizes of reads, and the wire.
 pub fn run(data: &[u8]) {
     let mut input = Input(data);
-    let is_compressed = input.byte().is_multiple_of(2);
+    let form = input.byte();
+    let is_compressed = form.is_multiple_of(2);
+    let room = match form / 2 {
+        0 => usize::MAX,
+        room => room.into(),
+    };
     let agreement = input.agreement();
     let limits = Limits {
         message: input.limit(),
@@ -35,14 +41,18 @@ pub fn run(data: &[u8]) {
     let sizes = input.sizes();
     let bytes = wire(&mut input, &agreement);
     let inflater = || is_compressed.then(|| Inflater::new(&agreement));
-    let whole = decode(limits, inflater(), &bytes, &[usize::MAX]);
+    let found = |room| Found::new(limits, room);
+    let whole = decode(found(usize::MAX), limits, inflater(), &bytes, &[usize::MAX]);
     let others = match bytes.len() {
         0..=MAX_SINGLE => &[1][..],
         // Nothing with the handshake, and then as much as there is room for.
         _ => &[0, usize::MAX],
     };
     for sizes in [&sizes[..], others] {
-        assert_eq!(decode(limits, inflater(), &bytes, sizes), whole);
+        assert_eq!(
+            decode(found(room), limits, inflater(), &bytes, sizes),
+            whole
+        );
     }
 }
 
@@ -50,15 +60,20 @@ pub fn run(data: &[u8]) {
 type Outcome = (u64, usize, Result<(), String>);
 
 /// Reads `bytes` in pieces of these sizes, the first of which came with the handshake.
-fn decode(limits: Limits, inflater: Option<Inflater>, bytes: &[u8], sizes: &[usize]) -> Outcome {
+fn decode(
+    mut found: Found,
+    limits: Limits,
+    inflater: Option<Inflater>,
+    bytes: &[u8],
+    sizes: &[usize],
+) -> Outcome {
     let is_compressed = inflater.is_some();
-    let mut found = Found::new(limits);
     let meter = Meter::start();
     let (first, mut rest) = bytes.split_at(sizes[0].min(bytes.len()));
     let mut decoder = Decoder::new(limits, inflater, first.to_vec());
     let mut sizes = sizes.iter().cycle().skip(1);
     let verdict = loop {
-        let verdict = decoder.decode(&mut found);
+        let verdict = decode_all(&mut decoder, &mut found);
         let arrived = bytes.len() - rest.len();
         let allowed = allowed(limits, is_compressed, first.len(), arrived);
         let peak = meter.peak();
@@ -78,6 +93,18 @@ fn decode(limits: Limits, inflater: Option<Inflater>, bytes: &[u8], sizes: &[usi
     }
     assert_eq!(found.count, count, "something came after the end");
     (found.digest(), count, verdict.map_err(describe))
+}
+
+/// Decodes all that has been read, and goes on where that is suspended.
+fn decode_all(decoder: &mut Decoder, found: &mut Found) -> Result<(), Cause> {
+    loop {
+        let result = decoder.decode(found);
+        if !decoder.is_behind() || result.is_err() {
+            return result;
+        }
+        assert!(found.is_full(), "there is room, and something to decode");
+        found.make_room();
+    }
 }
 
 fn read<'a>(decoder: &mut Decoder, rest: &'a [u8], piece: usize) -> &'a [u8] {
