@@ -1,7 +1,8 @@
 """Connections that fail: what is raised, and that nothing is left behind.
 
 Each case runs on both clients. A failure to connect is the exception that a Python
-user expects of a socket and a WebSocketException as well.
+user expects of a socket and a WebSocketException as well. What comes of each answer to
+the opening handshake is in `test_opening_response.py` and its neighbours.
 """
 
 from __future__ import annotations
@@ -20,11 +21,8 @@ from support import QUICK
 from websocket_rs import async_client, sync_client
 from websocket_rs.exceptions import (
     InvalidHandshake,
-    InvalidHeader,
     InvalidMessage,
     InvalidStatus,
-    InvalidUpgrade,
-    NegotiationError,
     WebSocketException,
 )
 
@@ -188,149 +186,6 @@ def test_status_without_body(connect, raw_server, status):
         connect(raw_server(respond(raw)).url)
     assert caught.value.response.status_code == status
     assert not caught.value.response.body
-
-
-def test_status_body_until_eof(connect, raw_server):
-    """A body without a length lasts until the end of the stream."""
-    raw = b"HTTP/1.1 500 Oops\r\n\r\n" + b"x" * 100_000
-    with pytest.raises(InvalidStatus) as caught:
-        connect(raw_server(respond(raw)).url)
-    assert caught.value.response.body == b"x" * 100_000
-
-
-def test_status_body_chunked(connect, raw_server):
-    """A chunked body is put together."""
-    raw = (
-        b"HTTP/1.1 503 Busy\r\nTransfer-Encoding: chunked\r\n\r\n"
-        b"4\r\nbusy\r\n5;x=y\r\n now.\r\n0\r\n\r\n"
-    )
-    with pytest.raises(InvalidStatus) as caught:
-        connect(raw_server(respond(raw)).url)
-    assert caught.value.response.body == b"busy now."
-
-
-def test_wrong_accept_key(connect, raw_server):
-    """A response to another key is refused."""
-
-    def script(peer: Peer) -> None:
-        peer.read_request()
-        peer.send_bytes(peer.response(accept="AAAAAAAAAAAAAAAAAAAAAAAAAAA="))
-        peer.wait_eof()
-
-    with pytest.raises(InvalidHeader, match=r"(?i)sec-websocket-accept"):
-        connect(raw_server(script).url)
-
-
-def altered(old: str, new: str):
-    """Return a script that answers 101 with a part of the response replaced."""
-
-    def script(peer: Peer) -> None:
-        peer.read_request()
-        response = peer.response()
-        assert old.encode() in response
-        peer.send_bytes(response.replace(old.encode(), new.encode(), 1))
-        peer.wait_eof()
-
-    return script
-
-
-REFUSED = [
-    ("Upgrade: websocket\r\n", "", InvalidUpgrade),
-    ("Upgrade: websocket", "Upgrade: h2c", InvalidUpgrade),
-    ("Connection: Upgrade\r\n", "", InvalidUpgrade),
-    ("Connection: Upgrade", "Connection: close", InvalidUpgrade),
-    ("Sec-WebSocket-Accept:", "X-Accept:", InvalidHeader),
-    ("Upgrade:", "Sec-WebSocket-Accept: x\r\nUpgrade:", InvalidHeader),
-    ("Upgrade:", "Sec-WebSocket-Protocol: chat\r\nUpgrade:", NegotiationError),
-    ("Upgrade:", "Sec-WebSocket-Extensions: foo\r\nUpgrade:", NegotiationError),
-    ("Upgrade:", "no colon\r\nUpgrade:", InvalidHandshake),
-    ("HTTP/1.1 101", "HTTP/2.0 101", InvalidHandshake),
-    ("HTTP/1.1 101", "SSH-2.0-OpenSSH", InvalidMessage),
-    ("HTTP/1.1 101", "HTTP/1.1 abc", InvalidMessage),
-]
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "error"), REFUSED, ids=[repr(new) for _, new, _ in REFUSED]
-)
-def test_refused_response(connect, raw_server, old, new, error):
-    """A response that breaks a rule is refused by the exception that names it."""
-    with pytest.raises(error):
-        connect(raw_server(altered(old, new)).url)
-
-
-ACCEPTED = [
-    ("Connection: Upgrade", "Connection: keep-alive, Upgrade"),
-    ("Connection: Upgrade", "Connection: keep-alive\r\nConnection: upgrade"),
-    ("Upgrade: websocket", "uPGRADE:WebSocket"),
-    ("Switching Protocols", ""),
-    ("Upgrade:", "Date: today\r\nServer: x\r\nUpgrade:"),
-    ("Upgrade:", "X-Latin: \u00e9\r\nUpgrade:"),
-]
-
-
-@pytest.mark.parametrize(
-    ("old", "new"), ACCEPTED, ids=[repr(new) for _, new in ACCEPTED]
-)
-def test_accepted_response(connect, raw_server, old, new):
-    """A response that is unusual but within the rules is accepted."""
-
-    def script(peer: Peer) -> None:
-        peer.read_request()
-        response = peer.response().decode("latin-1").replace(old, new, 1)
-        peer.send_bytes(response.encode("latin-1"))
-        peer.answer_close()
-
-    connect(raw_server(script).url)
-
-
-JUNK = [
-    b"SSH-2.0-OpenSSH_9.2p1\r\n",
-    b"<html>hello</html>\n\n\r\n\r\n",
-    b"\x15\x03\x01\x00\x02\x02\x46",
-    b"\x00" * 1000,
-    b"\r\n\r\n",
-]
-
-
-@pytest.mark.parametrize("raw", JUNK, ids=repr)
-def test_junk(connect, raw_server, raw):
-    """What is no HTTP response is InvalidMessage."""
-    with pytest.raises(InvalidMessage) as caught:
-        connect(raw_server(respond(raw)).url)
-    assert isinstance(caught.value, InvalidHandshake)
-
-
-def test_eof_at_every_offset(raw_server):
-    """The end of the stream anywhere inside the response is InvalidMessage."""
-    length = [0]
-
-    def script(peer: Peer) -> None:
-        peer.read_request()
-        response = peer.response()
-        length[0] = len(response)
-        peer.send_bytes(response[: cut[0]])
-        peer.close()
-
-    server = raw_server(script)
-    cut = [0]
-    while cut[0] < max(1, length[0]):
-        with pytest.raises(InvalidMessage):
-            sync_connect(server.url)
-        cut[0] += 3
-
-
-@pytest.mark.parametrize("line", [b"X-Long: " + b"x" * 1000, b"X: y\r\n" * 100, b"x"])
-def test_endless_response(connect, raw_server, line):
-    """A response head without an end is refused before it fills the memory."""
-
-    def script(peer: Peer) -> None:
-        peer.read_request()
-        peer.send_bytes(b"HTTP/1.1 101 Switching Protocols\r\n")
-        peer.send_until_gone(line * (65536 // len(line)), limit=100 << 20)
-
-    with pytest.raises(InvalidHandshake):
-        connect(raw_server(script).url)
 
 
 def test_endless_chunk_extension(connect, raw_server):
