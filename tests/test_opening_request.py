@@ -382,3 +382,25 @@ def test_connect_end_in_large_request(scripted, end):
     with pytest.raises(ConnectionError, match="opening handshake") as caught:
         connect(address.url, **address.options, additional_headers=LARGE["16 MiB"])
     assert caught.value.errno
+
+
+# Test the name in the TLS handshake.
+
+
+@pytest.mark.parametrize(
+    ("host", "options", "name"),
+    [
+        ("localhost", {}, "localhost"),
+        ("127.0.0.1", {}, None),
+        ("127.0.0.1", {"server_hostname": "localhost"}, "localhost"),
+    ],
+)
+def test_connect_names_the_host(answering, certificates, host, options, name):
+    """The host is named in the TLS handshake, as its address can't be (section 4.1)."""
+    names = []
+    context = certificates.server_context()
+    context.sni_callback = lambda _, name, __: names.append(name)
+    server = answering(lambda peer: None, tls=context)
+    url = server.url.replace("localhost", host)
+    connect(url, ca_file=certificates.ca_file, **QUICK, **options).close()
+    assert names == [name]
