@@ -202,7 +202,8 @@ class SyncConnection(Connection):
         If Ctrl-C or another signal handler ends the call, the message is still sent, as
         a whole, by the connection's own thread; unless more than 16 MiB of it are left,
         which fails the connection. If `close` is called meanwhile, a message that was
-        accepted goes out before the Close frame.
+        accepted goes out before the Close frame. With compression, Ctrl-C is noticed
+        when the message has been compressed, which takes some 5 ms per MiB.
 
         An iterable of such objects is sent as one message in fragments (RFC 6455,
         section 5.4), each as soon as the iterable yields it, and an empty one at the

@@ -153,7 +153,8 @@ def connect(
             each of their fragments.
         max_queue: Frames of messages that are received ahead before the server is
             slowed down, and optionally, as the second of a pair, how many are left when
-            it may go on; by default, a quarter. ``None`` is no limit.
+            it may go on; by default, a quarter. There may be more by as many as are in
+            what is read at once, up to 128 KiB. ``None`` is no limit.
         inbox_limit: Bytes of messages that are received ahead before the server is
             slowed down.
 
