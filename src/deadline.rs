@@ -24,10 +24,16 @@ impl Deadline {
 
     /// The deadline for a call that starts now. `None` waits for ever.
     pub fn after(timeout: Option<Duration>) -> Self {
+        Self::started(timeout, Duration::ZERO)
+    }
+
+    /// The deadline for a call of which so much time has been used already, by earlier attempts.
+    /// Its error names the whole timeout.
+    pub fn started(timeout: Option<Duration>, elapsed: Duration) -> Self {
         match timeout {
             Some(timeout) => Self {
                 // A timeout past the end of the clock is the same as none.
-                at: Instant::now().checked_add(timeout),
+                at: Instant::now().checked_add(timeout.saturating_sub(elapsed)),
                 timeout,
             },
             None => Self::NEVER,
@@ -83,6 +89,21 @@ mod tests {
         let deadline = Deadline::after(Some(Duration::ZERO));
         assert!(deadline.passed());
         assert_eq!(deadline.remaining(), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn elapsed_time_counts_but_is_not_told() {
+        let second = Duration::from_secs(1);
+        let deadline = Deadline::started(Some(60 * second), 20 * second);
+        assert!(deadline.remaining().unwrap() <= 40 * second);
+        assert!(deadline.remaining().unwrap() > 39 * second);
+        let deadline = Deadline::started(Some(second), Duration::MAX);
+        assert!(deadline.passed());
+        assert_eq!(
+            deadline.error(Phase::Connect).to_string(),
+            "timed out in connecting after 1 s"
+        );
+        assert_eq!(Deadline::started(None, Duration::MAX), Deadline::NEVER);
     }
 
     #[test]
