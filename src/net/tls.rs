@@ -5,12 +5,17 @@
 //! owns the socket moves the bytes between the two. So a session never waits, EINTR and deadlines
 //! never reach OpenSSL, and the lock around a session is held only for as long as a cipher runs.
 //!
+//! A session can be carried by another one, that of a proxy: its ciphertext is the other's
+//! plaintext. What is said here about ciphertext is then about the other's.
+//!
 //! Must not know: sockets, deadlines, WebSocket, Python.
 //!
 //! Invariants:
 //! * A session that has failed stays failed: the first error is kept and returned again.
 //! * Everything that OpenSSL wants to say (an answer to a key update, an alert) ends up in the
 //!   outgoing ciphertext, also when it arises inside [`Session::read`].
+//! * A carrier is always read empty: all that it can decrypt lies in the pipe of the session that
+//!   it carries.
 //! * Building a connector parses the system's trust store, which takes tens of milliseconds. It
 //!   happens once per set of options and process (see [`connector`]), never with a lock held that
 //!   another set of options needs.
@@ -21,7 +26,7 @@ mod identity;
 mod options;
 mod pipe;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::{fmt, io, io::Read as _, io::Write as _, net::IpAddr};
 
@@ -50,6 +55,8 @@ pub struct Session {
     ended: bool,
     /// Whether a client certificate was given, for the text of errors.
     has_identity: bool,
+    /// The session that carries this one.
+    carrier: Option<Box<Self>>,
 }
 
 impl Session {
@@ -99,17 +106,38 @@ impl Session {
             failure: None,
             ended: false,
             has_identity: options.identity.is_some(),
+            carrier: None,
         })
+    }
+
+    /// The session as carried by another one, over which it was opened.
+    #[must_use]
+    pub fn over(mut self, carrier: Self) -> Self {
+        self.carrier = Some(Box::new(carrier));
+        self.unload();
+        self
     }
 
     /// Takes bytes that came from the socket.
     pub fn receive(&mut self, ciphertext: &[u8]) {
-        self.stream.get_mut().receive(ciphertext);
+        match &mut self.carrier {
+            None => self.stream.get_mut().receive(ciphertext),
+            Some(carrier) => {
+                carrier.receive(ciphertext);
+                self.unload();
+            }
+        }
     }
 
     /// Takes note that nothing more comes from the socket.
     pub fn receive_eof(&mut self) {
-        self.stream.get_mut().receive_eof();
+        match &mut self.carrier {
+            None => self.stream.get_mut().receive_eof(),
+            Some(carrier) => {
+                carrier.receive_eof();
+                self.unload();
+            }
+        }
     }
 
     /// Decrypts as much as there is into the spare capacity of `into`, of which at least one byte
@@ -142,7 +170,7 @@ impl Session {
                 break Ok(());
             }
             if window == 0 {
-                break Err(io::ErrorKind::WouldBlock.into());
+                break Err(self.starved());
             }
             into.resize(filled + window.min(spare), 0);
             let outcome = self.stream.read(&mut into[filled..]);
@@ -150,7 +178,9 @@ impl Session {
             match outcome {
                 Ok(0) => self.ended = true,
                 Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break Err(error),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    break Err(self.starved());
+                }
                 Err(error) => match self.fail(&error) {
                     // The end without `close_notify` is still the end. Whether the peer meant it
                     // is for WebSocket to judge, which has a closing handshake of its own.
@@ -170,7 +200,7 @@ impl Session {
     /// Whether the end or a failure has been met, which the next `read` reports if the last one
     /// returned data.
     pub fn has_stopped(&self) -> bool {
-        self.ended || self.failure.is_some()
+        self.ended || self.failed().is_some()
     }
 
     /// Encrypts all of `plaintext`.
@@ -178,10 +208,10 @@ impl Session {
     /// An error of kind `WouldBlock` says that nothing was taken because the server has asked for
     /// a renegotiation (TLS 1.2) and much is waiting for its end; it ends inside a later `read`.
     pub fn write(&mut self, plaintext: &[u8]) -> io::Result<()> {
-        if let Some(failure) = &self.failure {
+        if let Some(failure) = self.failed() {
             return Err(failure.to_io_error());
         }
-        if self.backlog.len() > BACKLOG_LIMIT {
+        if self.is_clogged() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         self.stream.get_mut().reserve_outgoing(plaintext.len());
@@ -196,12 +226,20 @@ impl Session {
 
     /// Whether ciphertext waits to be sent.
     pub fn has_outgoing(&self) -> bool {
-        self.stream.get_ref().has_outgoing()
+        let own = self.stream.get_ref().has_outgoing();
+        match &self.carrier {
+            None => own,
+            Some(carrier) => carrier.has_outgoing() || own && !carrier.is_clogged(),
+        }
     }
 
     /// Moves the ciphertext to be sent to the end of `into`.
     pub fn take_outgoing(&mut self, into: &mut Vec<u8>) {
-        self.stream.get_mut().take_outgoing(into);
+        self.load();
+        match &mut self.carrier {
+            None => self.stream.get_mut().take_outgoing(into),
+            Some(carrier) => carrier.take_outgoing(into),
+        }
     }
 
     /// Announces the end of what we send, if the session still works.
@@ -210,6 +248,62 @@ impl Session {
             // A session that cannot say goodbye any more is closed all the same.
             self.stream.shutdown().ok();
         }
+        self.load();
+        if let Some(carrier) = &mut self.carrier {
+            carrier.close_notify();
+        }
+    }
+
+    /// Hands what there is to send to the carrier, if there is one.
+    fn load(&mut self) {
+        let Some(carrier) = &mut self.carrier else {
+            return;
+        };
+        let pipe = self.stream.get_mut();
+        if pipe.has_outgoing() && !carrier.is_clogged() {
+            let mut ciphertext = Vec::new();
+            pipe.take_outgoing(&mut ciphertext);
+            // A failure is kept by the carrier, and met by the next call.
+            carrier.write(&ciphertext).ok();
+        }
+    }
+
+    /// Takes all that the carrier can decrypt.
+    fn unload(&mut self) {
+        let Some(carrier) = &mut self.carrier else {
+            return;
+        };
+        let mut ciphertext = Vec::with_capacity(RECORD);
+        loop {
+            ciphertext.clear();
+            match carrier.read(&mut ciphertext) {
+                Ok(0) => return self.stream.get_mut().receive_eof(),
+                Ok(_) => self.stream.get_mut().receive(&ciphertext),
+                // More is needed; or it has failed, which is met when this session needs more.
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// The error that ended this session or its carrier.
+    fn failed(&self) -> Option<&Failure> {
+        let of_carrier = || self.carrier.as_ref().and_then(|carrier| carrier.failed());
+        self.failure.as_ref().or_else(of_carrier)
+    }
+
+    /// The error of a read for which there is not enough ciphertext.
+    fn starved(&self) -> io::Error {
+        self.failed()
+            .map_or_else(|| io::ErrorKind::WouldBlock.into(), Failure::to_io_error)
+    }
+
+    /// Whether so much waits for the end of a renegotiation that nothing more is taken.
+    fn is_clogged(&self) -> bool {
+        self.backlog.len() > BACKLOG_LIMIT
+            || self
+                .carrier
+                .as_ref()
+                .is_some_and(|carrier| carrier.is_clogged())
     }
 
     /// Encrypts up to all of `plaintext` and returns how much of it was taken.
@@ -254,6 +348,7 @@ impl fmt::Debug for Session {
             .field("pipe", self.stream.get_ref())
             .field("backlog", &self.backlog.len())
             .field("failure", &self.failure)
+            .field("carrier", &self.carrier)
             .finish_non_exhaustive()
     }
 }
@@ -292,5 +387,7 @@ fn check_alpn(stream: &TlsStream<Pipe>, options: &TlsOptions) -> Result<(), TlsE
     }
 }
 
+/// The plaintext of a full record (RFC 8446, section 5.1).
+const RECORD: usize = 1 << 14;
 /// How much plaintext may wait for the end of a renegotiation before `write` refuses more.
 const BACKLOG_LIMIT: usize = 1 << 20;

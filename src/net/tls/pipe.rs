@@ -9,6 +9,8 @@
 
 use std::{fmt, io};
 
+use super::RECORD;
+
 #[derive(Default)]
 pub(super) struct Pipe {
     incoming: Vec<u8>,
@@ -105,8 +107,6 @@ impl fmt::Debug for Pipe {
     }
 }
 
-/// The plaintext of a full record (RFC 8446, section 5.1).
-const RECORD: usize = 1 << 14;
 /// More than any cipher adds to a record: header, nonce, padding, tag.
 const RECORD_OVERHEAD: usize = 128;
 /// Two records: what a connection that is not flooded needs.

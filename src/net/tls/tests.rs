@@ -7,114 +7,15 @@ use std::{
 };
 
 use openssl::{
-    asn1::Asn1Time,
-    bn::BigNum,
-    ec::{EcGroup, EcKey},
-    hash::MessageDigest,
-    nid::Nid,
-    pkey::{PKey, Private},
-    ssl::{
-        AlpnError, SslAcceptor, SslAcceptorBuilder, SslMethod, SslStream, SslVerifyMode, SslVersion,
-    },
-    x509::{
-        X509, X509Name,
-        extension::{BasicConstraints, SubjectAlternativeName},
-        store::X509StoreBuilder,
-    },
+    ssl::{AlpnError, SslAcceptorBuilder, SslStream, SslVerifyMode, SslVersion},
+    x509::store::X509StoreBuilder,
 };
 
+use self::certified::{Certified, acceptor, authority_and_server, trusting};
 use super::*;
 
 mod certificates;
-
-/// A certificate and its key.
-struct Certified {
-    certificate: X509,
-    key: PKey<Private>,
-}
-
-impl Certified {
-    /// Issues a certificate for `name` (a DNS name or an address), valid from and to so many days
-    /// from now, signed by `issuer` or by itself.
-    fn issue(name: &str, days: (i64, i64), issuer: Option<&Self>) -> Self {
-        let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
-        let key = PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
-        Self::issue_for(key, name, days, issuer)
-    }
-
-    fn issue_for(key: PKey<Private>, name: &str, days: (i64, i64), issuer: Option<&Self>) -> Self {
-        let at = |days: i64| {
-            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-            let now = i64::try_from(now.unwrap().as_secs()).unwrap();
-            Asn1Time::from_unix(now + days * 86400).unwrap()
-        };
-        let mut subject = X509Name::builder().unwrap();
-        subject.append_entry_by_text("CN", name).unwrap();
-        let subject = subject.build();
-        let mut builder = X509::builder().unwrap();
-        builder.set_version(2).unwrap();
-        let serial = BigNum::from_u32(rand::random()).unwrap();
-        builder
-            .set_serial_number(&serial.to_asn1_integer().unwrap())
-            .unwrap();
-        builder.set_subject_name(&subject).unwrap();
-        builder.set_not_before(&at(days.0)).unwrap();
-        builder.set_not_after(&at(days.1)).unwrap();
-        builder.set_pubkey(&key).unwrap();
-        let issuer_name = issuer.map_or(&*subject, |issuer| issuer.certificate.subject_name());
-        builder.set_issuer_name(issuer_name).unwrap();
-        let mut constraints = BasicConstraints::new();
-        if issuer.is_none() {
-            constraints.ca();
-        }
-        builder
-            .append_extension(constraints.critical().build().unwrap())
-            .unwrap();
-        let mut names = SubjectAlternativeName::new();
-        if name.parse::<IpAddr>().is_ok() {
-            names.ip(name);
-        } else {
-            names.dns(name);
-        }
-        let names = names.build(&builder.x509v3_context(None, None)).unwrap();
-        builder.append_extension(names).unwrap();
-        let signer = issuer.map_or(&key, |issuer| &issuer.key);
-        builder.sign(signer, MessageDigest::sha256()).unwrap();
-        Self {
-            certificate: builder.build(),
-            key,
-        }
-    }
-
-    fn trust(&self) -> Trust {
-        Trust::Anchors(vec![self.certificate.to_der().unwrap()])
-    }
-
-    fn identity(&self) -> Identity {
-        self.identity_with(self.key.private_key_to_pem_pkcs8().unwrap())
-    }
-
-    fn identity_with(&self, key: Vec<u8>) -> Identity {
-        Identity {
-            certificates: self.certificate.to_pem().unwrap(),
-            key,
-        }
-    }
-}
-
-/// A server's certificate for "example.com" and the authority that it is from.
-fn authority_and_server() -> (Certified, Certified) {
-    let authority = Certified::issue("authority", (-1, 1), None);
-    let server = Certified::issue("example.com", (-1, 1), Some(&authority));
-    (authority, server)
-}
-
-fn acceptor(server: &Certified) -> SslAcceptorBuilder {
-    let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls()).unwrap();
-    acceptor.set_certificate(&server.certificate).unwrap();
-    acceptor.set_private_key(&server.key).unwrap();
-    acceptor
-}
+pub(crate) mod certified;
 
 fn require_client_certificate(acceptor: &mut SslAcceptorBuilder, authority: &Certified) {
     let mut store = X509StoreBuilder::new().unwrap();
@@ -180,13 +81,6 @@ fn round_trip(mut session: Session, socket: &UnixStream) {
     let mut received = Vec::with_capacity(64);
     assert_eq!(read(&mut session, socket, &mut received).unwrap(), 5);
     assert_eq!(received, b"hello");
-}
-
-fn trusting(authority: &Certified) -> TlsOptions {
-    TlsOptions {
-        trust: authority.trust(),
-        ..TlsOptions::default()
-    }
 }
 
 fn verification(result: Result<Session>) -> (String, String) {
@@ -407,4 +301,154 @@ fn a_peer_that_does_not_speak_tls_is_told_apart_from_one_that_leaves() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// A session to "example.com" that is carried by one to "proxy", over a socket to a server that
+/// has both, and what runs in it.
+fn carried(
+    serve: impl FnOnce(SslStream<SslStream<UnixStream>>) + Send + 'static,
+    versions: (Version, Version),
+    piece: usize,
+) -> (Session, UnixStream, JoinHandle<()>) {
+    let (authority, server) = authority_and_server();
+    let proxy = Certified::issue("proxy", (-1, 1), Some(&authority));
+    let inner = acceptor(&server).build();
+    let (socket, thread) = start(acceptor(&proxy), move |stream| {
+        if let Ok(stream) = inner.accept(stream) {
+            serve(stream);
+        }
+    });
+    let speaking = |version| TlsOptions {
+        max_version: Some(version),
+        ..trusting(&authority)
+    };
+    let mut carrier = open(&speaking(versions.0), "proxy", &socket, piece).unwrap();
+    let options = speaking(versions.1);
+    let session = Session::open(&options, "example.com", &mut |outgoing, received| {
+        carrier.write(outgoing).unwrap();
+        received.reserve(piece);
+        read(&mut carrier, &socket, received).unwrap();
+        Ok(())
+    });
+    (session.unwrap().over(carrier), socket, thread)
+}
+
+#[test]
+fn a_session_is_carried_by_another() {
+    for versions in [
+        (Version::Tls13, Version::Tls13),
+        (Version::Tls13, Version::Tls12),
+        (Version::Tls12, Version::Tls13),
+    ] {
+        for piece in [1, 1 << 16] {
+            let serve = |mut stream: SslStream<SslStream<UnixStream>>| {
+                let mut buffer = [0; 5];
+                stream.read_exact(&mut buffer).unwrap();
+                stream.write_all(&buffer).unwrap();
+            };
+            let (session, socket, _) = carried(serve, versions, piece);
+            round_trip(session, &socket);
+        }
+    }
+}
+
+#[test]
+fn a_mebibyte_is_carried_both_ways_at_once() {
+    let serve = |mut stream: SslStream<SslStream<UnixStream>>| {
+        let mut data = vec![0; 1 << 20];
+        stream.read_exact(&mut data).unwrap();
+        stream.write_all(&data).unwrap();
+        stream.shutdown().ok();
+        stream.get_mut().shutdown().ok();
+    };
+    let (mut session, socket, thread) = carried(serve, (Version::Tls13, Version::Tls13), 1 << 16);
+    let data: Vec<u8> = (0..251).cycle().take(1 << 20).collect();
+    session.write(&data).unwrap();
+    let mut received = Vec::new();
+    loop {
+        let mut piece = Vec::with_capacity(40_000);
+        if read(&mut session, &socket, &mut piece).unwrap() == 0 {
+            break;
+        }
+        received.extend_from_slice(&piece);
+    }
+    assert!(received == data);
+    thread.join().unwrap();
+}
+
+#[test]
+fn what_came_with_the_end_of_a_carried_handshake_is_read() {
+    // The server does not wait for our part of the handshake to be complete.
+    let serve = |mut stream: SslStream<SslStream<UnixStream>>| stream.write_all(b"first").unwrap();
+    let (mut session, socket, _) = carried(serve, (Version::Tls13, Version::Tls12), 1 << 16);
+    let mut received = Vec::with_capacity(64);
+    assert_eq!(read(&mut session, &socket, &mut received).unwrap(), 5);
+    assert_eq!(received, b"first");
+}
+
+#[test]
+fn the_end_of_the_carrier_is_the_end() {
+    for announced in [true, false] {
+        let serve = move |mut stream: SslStream<SslStream<UnixStream>>| {
+            stream.write_all(b"last").unwrap();
+            if announced {
+                stream.get_mut().shutdown().unwrap();
+            }
+        };
+        let versions = (Version::Tls13, Version::Tls13);
+        let (mut session, socket, _) = carried(serve, versions, 1 << 16);
+        let mut received = Vec::with_capacity(64);
+        assert_eq!(read(&mut session, &socket, &mut received).unwrap(), 4);
+        for _ in 0..3 {
+            assert_eq!(read(&mut session, &socket, &mut received).unwrap(), 0);
+        }
+        assert_eq!(received, b"last");
+    }
+}
+
+#[test]
+fn both_sessions_say_goodbye() {
+    let serve = |mut stream: SslStream<SslStream<UnixStream>>| {
+        assert_eq!(stream.read(&mut [0; 8]).unwrap(), 0);
+        assert_eq!(stream.get_mut().read(&mut [0; 8]).unwrap(), 0);
+    };
+    let (mut session, socket, thread) = carried(serve, (Version::Tls13, Version::Tls13), 1 << 16);
+    session.close_notify();
+    let mut outgoing = Vec::new();
+    session.take_outgoing(&mut outgoing);
+    assert!(!session.has_outgoing());
+    (&socket).write_all(&outgoing).unwrap();
+    thread.join().unwrap();
+    assert!(session.write(b"more").is_err());
+}
+
+#[test]
+fn a_carrier_that_fails_fails_what_it_carries_after_what_it_brought() {
+    let serve = |mut stream: SslStream<SslStream<UnixStream>>| {
+        stream.write_all(b"last").unwrap();
+        let socket = stream.get_mut().get_mut();
+        socket.write_all(&[23, 3, 3, 0, 32]).unwrap();
+        socket.write_all(&[7; 32]).unwrap();
+    };
+    let (mut session, mut socket, thread) =
+        carried(serve, (Version::Tls13, Version::Tls13), 1 << 16);
+    // Its last flight lets the server begin.
+    let mut outgoing = Vec::new();
+    session.take_outgoing(&mut outgoing);
+    socket.write_all(&outgoing).unwrap();
+    thread.join().unwrap();
+    let mut everything = Vec::new();
+    socket.read_to_end(&mut everything).unwrap();
+    session.receive(&everything);
+    assert!(session.has_stopped());
+
+    let mut received = Vec::with_capacity(64);
+    assert_eq!(session.read(&mut received).unwrap(), 4);
+    let first = session.read(&mut received).unwrap_err();
+    assert_eq!(first.kind(), io::ErrorKind::InvalidData);
+    let second = session.read(&mut received).unwrap_err();
+    assert_eq!(first.to_string(), second.to_string());
+    assert!(session.write(b"x").is_err());
+    // The alert that tells the proxy is there to be sent.
+    assert!(session.has_outgoing());
 }

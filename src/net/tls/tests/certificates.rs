@@ -1,6 +1,6 @@
 //! Which certificates and keys are accepted, on both sides, and what is said of the others.
 
-use openssl::{rsa::Rsa, ssl::SslVersion, symm::Cipher};
+use openssl::{pkey::PKey, rsa::Rsa, ssl::SslVersion, symm::Cipher};
 
 use super::*;
 
