@@ -114,9 +114,8 @@ impl Request {
         if !given("Host") {
             add("Host", &uri.authority);
         }
-        if let (Some((user, password)), false) = (&uri.credentials, given("Authorization")) {
-            let credentials = BASE64.encode(format!("{user}:{password}").as_bytes());
-            add("Authorization", &format!("Basic {credentials}"));
+        if let (Some(credentials), false) = (&uri.credentials, given("Authorization")) {
+            add("Authorization", &basic(credentials));
         }
         if let Some(origin) = &options.origin {
             add("Origin", origin);
@@ -148,16 +147,7 @@ impl Request {
 
     /// The bytes to send.
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = format!("GET {} HTTP/1.1\r\n", self.resource).into_bytes();
-        for (name, value) in &self.headers {
-            bytes.extend_from_slice(name.as_bytes());
-            bytes.extend_from_slice(b": ");
-            // A value is in ISO-8859-1 where it is received, too.
-            bytes.extend(value.chars().filter_map(|c| u8::try_from(c).ok()));
-            bytes.extend_from_slice(b"\r\n");
-        }
-        bytes.extend_from_slice(b"\r\n");
-        bytes
+        encode_head(&format!("GET {} HTTP/1.1", self.resource), &self.headers)
     }
 
     /// Judges the response by the rules of section 4.1. Returns what is agreed upon.
@@ -222,6 +212,26 @@ impl Request {
             ))),
         }
     }
+}
+
+/// A request line and headers as bytes.
+pub fn encode_head(line: &str, headers: &[(String, String)]) -> Vec<u8> {
+    let mut bytes = format!("{line}\r\n").into_bytes();
+    for (name, value) in headers {
+        bytes.extend_from_slice(name.as_bytes());
+        bytes.extend_from_slice(b": ");
+        // A value is in ISO-8859-1 where it is received, too.
+        bytes.extend(value.chars().filter_map(|c| u8::try_from(c).ok()));
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes
+}
+
+/// User name and password as the value of a header (RFC 7617).
+pub fn basic((username, password): &(String, String)) -> String {
+    let credentials = BASE64.encode(format!("{username}:{password}").as_bytes());
+    format!("Basic {credentials}")
 }
 
 /// Checks that a header stays within its line.
