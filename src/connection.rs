@@ -16,7 +16,6 @@ mod sending;
 mod tests;
 
 use std::{
-    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
     time::{Duration, Instant},
 };
@@ -32,7 +31,7 @@ use crate::{
     control::Control,
     error::{Error, Result},
     inbox::Inbox,
-    net::stream::Stream,
+    net::stream::{Address, Stream},
     opening::Established,
     options::ConnectOptions,
     outbox::Outbox,
@@ -55,7 +54,7 @@ pub struct Connection {
     /// What the opening handshake has agreed upon.
     pub agreed: Agreed,
     /// The addresses of this end and of the peer.
-    pub addresses: (Option<SocketAddr>, Option<SocketAddr>),
+    pub addresses: (Option<Address>, Option<Address>),
     /// Messages received and not yet taken.
     pub inbox: Inbox,
     /// Who is reading.

@@ -6,7 +6,10 @@
 use std::{fmt, io, sync::Arc};
 
 use crate::protocol::{
-    InvalidArgument, close::Closure, handshake::HandshakeError, uri::InvalidUri,
+    InvalidArgument,
+    close::Closure,
+    handshake::{HandshakeError, response::Response},
+    uri::InvalidUri,
 };
 
 /// The result of anything in this crate that can fail.
@@ -38,6 +41,8 @@ pub enum Error {
     },
     /// TLS could not be set up or agreed upon. No byte of the HTTP request was sent.
     Tls(TlsError),
+    /// The proxy did not connect to the server.
+    Proxy(Box<ProxyError>),
     /// The server's answer to the opening handshake is not an acceptance (RFC 6455, section 4.1).
     Handshake(Box<HandshakeError>),
     /// The connection is closed: normally, by a failure, or by the peer vanishing.
@@ -77,6 +82,28 @@ pub enum TlsError {
     Protocol(String),
 }
 
+/// Why a proxy did not connect to the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProxyError {
+    /// The answer of an HTTP proxy is not HTTP; the text says why.
+    Message(String),
+    /// The connection ended before the answer of an HTTP proxy did.
+    MessageEof,
+    /// An HTTP proxy refuses.
+    Status(Response),
+    /// A SOCKS proxy refuses.
+    Refusal {
+        /// The reason that it gives.
+        reason: &'static str,
+        /// The error that a socket would have reported, where there is one.
+        code: Option<i32>,
+    },
+    /// A SOCKS proxy breaks the protocol, or can't do what is asked of it; the text says how.
+    Protocol(String),
+    /// The connection ended before the answer of a SOCKS proxy did.
+    Eof,
+}
+
 /// What a call was waiting for when its time ran out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -84,6 +111,8 @@ pub enum Phase {
     Resolve,
     /// Opening the TCP connection.
     Connect,
+    /// Opening the connection to a proxy, and its connection to the server.
+    Proxy,
     /// The TLS handshake.
     TlsHandshake,
     /// The opening handshake of WebSocket.
@@ -125,6 +154,7 @@ impl fmt::Display for Phase {
         f.write_str(match self {
             Self::Resolve => "resolving the host name",
             Self::Connect => "connecting",
+            Self::Proxy => "connecting through the proxy",
             Self::TlsHandshake => "the TLS handshake",
             Self::OpeningHandshake => "the opening handshake",
             Self::Receive => "waiting for a message",
@@ -150,6 +180,20 @@ impl fmt::Display for TlsError {
     }
 }
 
+impl fmt::Display for ProxyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Message(text) | Self::Protocol(text) => f.write_str(text),
+            Self::MessageEof => f.write_str("connection closed while reading HTTP response"),
+            Self::Status(response) => {
+                write!(f, "proxy rejected connection: HTTP {}", response.status)
+            }
+            Self::Refusal { reason, .. } => f.write_str(reason),
+            Self::Eof => f.write_str("connection closed while reading the proxy's reply"),
+        }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -163,6 +207,7 @@ impl fmt::Display for Error {
                 write!(f, "cannot {attempt}: {text}")
             }
             Self::Tls(error) => error.fmt(f),
+            Self::Proxy(error) => error.fmt(f),
             Self::Handshake(error) => error.fmt(f),
             Self::Closed(closure) => closure.fmt(f),
             Self::Timeout { phase, seconds } => write!(f, "timed out in {phase} after {seconds} s"),

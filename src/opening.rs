@@ -1,19 +1,14 @@
-//! Opening a connection: name, TCP, TLS and the opening handshake, under one deadline.
+//! Opening a connection: the way to the server, TLS and the opening handshake, under one deadline.
 
-use std::time::Instant;
+use std::{fmt, time::Instant};
 
 use crate::{
     error::{Error, Phase, Result},
-    net::wait::Wait,
-    net::{
-        dial::dial,
-        stream::{Patience, Stream, persist},
-    },
+    net::{exchange::Exchange, stream::Stream, tls::TlsOptions, wait::Wait},
     options::ConnectOptions,
     protocol::handshake::{
         HandshakeError,
         request::{Agreed, Request},
-        response::{MAX_HEAD, Response},
     },
 };
 
@@ -34,40 +29,40 @@ pub struct Established {
 pub fn open(options: &ConnectOptions, id: u64, wait: &Wait<'_>) -> Result<Established> {
     let uri = &options.uri;
     let started = Instant::now();
+    let claimed = options.route.claim()?;
     log::debug!(target: CLIENT, id; "connecting to {uri}");
     if uri.secure {
         // A key that does not fit its certificate is known before anything is sent.
         options.tls.prepare()?;
     }
-    let socket = dial(&uri.host, uri.port, wait)?;
-    let stream = if uri.secure {
-        if options.tls.verification_is_off() {
-            log::warn!(
-                target: TLS, id;
-                "the certificate of {} is not verified: anyone can read and change what is sent",
-                uri.authority
-            );
+    let proxy = options.route.proxy();
+    if let Some(proxy) = proxy {
+        log::debug!(target: CLIENT, id; "connecting to proxy {proxy}");
+        if proxy.is_secure() {
+            warn_of_anyone(&proxy.tls, proxy, id);
         }
-        let stream = Stream::secure(socket, &options.tls, options.tls_name(), wait)?;
+    }
+    let (mut stream, mut arrived) = options.route.connect(claimed, &options.target(), wait)?;
+    if let Some(proxy) = proxy {
+        log::debug!(target: CLIENT, id; "connected to proxy {proxy}");
+    }
+    if uri.secure {
+        warn_of_anyone(&options.tls, &uri.authority, id);
+        stream = stream.secure(arrived, &options.tls, options.tls_name(), wait)?;
+        arrived = Vec::new();
         log::debug!(target: TLS, id; "TLS handshake with {} succeeded", options.tls_name());
-        stream
-    } else {
-        Stream::plain(socket)
-    };
+    }
     let request = Request::new(uri, &options.request);
     log::debug!(
         target: HANDSHAKE, id;
         "sending opening handshake request for {uri} with headers {}",
         names(&request.headers)
     );
-    let mut exchange = Exchange {
-        stream: &stream,
-        wait,
-        received: Vec::new(),
-        ciphertext: Vec::new(),
-    };
+    let phase = Phase::OpeningHandshake;
+    let attempt = "complete the opening handshake";
+    let mut exchange = Exchange::new(&stream, wait, phase, attempt, arrived);
     exchange.send(request.encode())?;
-    let response = exchange.response()?;
+    let response = exchange.response(|status| status != 101, handshake)?;
     log::debug!(
         target: HANDSHAKE, id;
         "received response {} {} with headers {}",
@@ -89,68 +84,13 @@ pub fn open(options: &ConnectOptions, id: u64, wait: &Wait<'_>) -> Result<Establ
     })
 }
 
-/// The exchange of request and response on a stream.
-struct Exchange<'a> {
-    stream: &'a Stream,
-    wait: &'a Wait<'a>,
-    received: Vec<u8>,
-    ciphertext: Vec<u8>,
-}
-
-impl Exchange<'_> {
-    fn send(&mut self, mut request: Vec<u8>) -> Result<()> {
-        let mut wire = Vec::new();
-        persist(self.wait, ATTEMPT, || {
-            self.stream.seal(&mut request, &mut wire)
-        })?;
-        let mut rest = &wire[..];
-        while !rest.is_empty() {
-            let patience = Patience::Until(self.wait, Phase::OpeningHandshake);
-            rest = &rest[persist(self.wait, ATTEMPT, || self.stream.send(rest, patience))?..];
-        }
-        Ok(())
-    }
-
-    /// Receives the response, with its body if it is a refusal. What comes after it stays in
-    /// `received`.
-    fn response(&mut self) -> Result<Response> {
-        let (mut response, len) = loop {
-            if let Some(parsed) = Response::parse(&self.received).map_err(handshake)? {
-                break parsed;
-            }
-            if self.receive()? == 0 {
-                return Err(handshake(HandshakeError::Eof));
-            }
-        };
-        self.received.drain(..len);
-        if response.status != 101 {
-            let mut is_end = false;
-            response.body = loop {
-                if let Some(body) = response.body(&self.received, is_end) {
-                    break body;
-                }
-                is_end = match self.receive() {
-                    Ok(count) => count == 0,
-                    // The status is what matters; a body that does not come is done without.
-                    Err(Error::Timeout { .. } | Error::Io { .. }) => true,
-                    Err(error) => return Err(error),
-                };
-            };
-        }
-        Ok(response)
-    }
-
-    fn receive(&mut self) -> Result<usize> {
-        // A server that sends without end never makes this wait, which would notice both.
-        self.wait.deadline.check(Phase::OpeningHandshake)?;
-        (self.wait.interrupt)()?;
-        self.received.reserve(MAX_HEAD / 16);
-        let patience = Patience::Until(self.wait, Phase::OpeningHandshake);
-        persist(self.wait, ATTEMPT, || {
-            // What TLS may have to say, it says with the first frame.
-            self.stream
-                .read(&mut self.received, &mut self.ciphertext, patience, &|| ())
-        })
+/// Warns of TLS in which nothing is verified.
+fn warn_of_anyone(options: &TlsOptions, peer: &dyn fmt::Display, id: u64) {
+    if options.verification_is_off() {
+        log::warn!(
+            target: TLS, id;
+            "the certificate of {peer} is not verified: anyone can read and change what is sent"
+        );
     }
 }
 
@@ -164,7 +104,6 @@ fn names(headers: &[(String, String)]) -> String {
     names.join(", ")
 }
 
-const ATTEMPT: &str = "complete the opening handshake";
 const CLIENT: &str = "websocket_rs::client";
 const HANDSHAKE: &str = "websocket_rs::handshake";
 const TLS: &str = "websocket_rs::tls";

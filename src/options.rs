@@ -3,9 +3,14 @@
 use std::time::Duration;
 
 use crate::{
-    error::{Error, Result},
+    deadline::Deadline,
+    error::Result,
     inbox::Marks,
-    net::tls::TlsOptions,
+    net::{
+        dial::checked_host,
+        route::{Route, Target},
+        tls::TlsOptions,
+    },
     protocol::{handshake::request::RequestOptions, message::Limits, uri::Uri},
 };
 
@@ -14,6 +19,8 @@ use crate::{
 pub struct ConnectOptions {
     /// Where to connect to.
     pub uri: Uri,
+    /// The way there.
+    pub route: Route,
     /// What goes into the opening handshake.
     pub request: RequestOptions,
     /// How TLS is done, if the URI is `wss`.
@@ -22,6 +29,8 @@ pub struct ConnectOptions {
     pub server_hostname: Option<String>,
     /// For resolving, connecting, TLS and the opening handshake together. `None` is no limit.
     pub connect_timeout: Option<Duration>,
+    /// How much of `connect_timeout` earlier attempts have used.
+    pub elapsed: Duration,
     /// For the closing handshake and the end of TCP together. `None` is no limit.
     pub close_timeout: Option<Duration>,
     /// How often to send a Ping, and how long to wait for the Pong; `None` is not at all, and for
@@ -42,10 +51,12 @@ impl ConnectOptions {
     pub fn new(uri: &str) -> Result<Self> {
         Ok(Self {
             uri: Uri::parse(uri)?,
+            route: Route::default(),
             request: RequestOptions::default(),
             tls: TlsOptions::default(),
             server_hostname: None,
             connect_timeout: Some(Duration::from_secs(30)),
+            elapsed: Duration::ZERO,
             close_timeout: Some(Duration::from_secs(10)),
             ping_interval: None,
             ping_timeout: Some(Duration::from_secs(20)),
@@ -62,14 +73,23 @@ impl ConnectOptions {
     }
 
     /// Sets the name to ask for and verify in TLS, or names the rule that it breaks.
-    pub fn set_server_hostname(&mut self, name: String) -> Result<()> {
-        let is_bad = |c: char| c.is_control() || c.is_whitespace() || "/@?#[]\\".contains(c);
-        if name.is_empty() || name.contains(is_bad) {
-            let text = format!("server_hostname {name:?} isn't a host name");
-            return Err(Error::InvalidArgument(text));
-        }
-        self.server_hostname = Some(name);
+    pub fn set_server_hostname(&mut self, name: &str) -> Result<()> {
+        self.server_hostname = Some(checked_host("server_hostname", name)?);
         Ok(())
+    }
+
+    /// The deadline of an attempt to connect that begins now.
+    pub fn deadline(&self) -> Deadline {
+        Deadline::started(self.connect_timeout, self.elapsed)
+    }
+
+    /// The server that the URI names.
+    pub fn target(&self) -> Target<'_> {
+        Target {
+            host: &self.uri.host,
+            port: self.uri.port,
+            authority: &self.uri.authority,
+        }
     }
 
     /// The name that TLS asks for and verifies.

@@ -7,8 +7,13 @@ and their causes are all in Python, in one place.
 from __future__ import annotations
 
 import errno
+from typing import TYPE_CHECKING
 
 from . import exceptions
+
+
+if TYPE_CHECKING:
+    from .http11 import Response
 
 
 def connect_error(number: int | None, text: str) -> BaseException:
@@ -46,18 +51,41 @@ def invalid_uri(uri: str, msg: str) -> BaseException:
 def invalid_message(text: str, eof: bool) -> BaseException:
     """The response isn't HTTP."""
     exc = exceptions.InvalidMessage("did not receive a valid HTTP response")
-    exc.__cause__ = EOFError(text) if eof else ValueError(text)
+    exc.__cause__ = _what_is_wrong(text, eof)
     return exc
+
+
+def invalid_proxy_message(text: str, eof: bool) -> BaseException:
+    """The response of the proxy isn't HTTP."""
+    exc = exceptions.InvalidProxyMessage(
+        "did not receive a valid HTTP response from proxy"
+    )
+    exc.__cause__ = _what_is_wrong(text, eof)
+    return exc
+
+
+def invalid_proxy_reply(text: str, eof: bool) -> BaseException:
+    """The reply of the proxy isn't SOCKS, or SOCKS can't express what is asked."""
+    return _socks_error(_what_is_wrong(text, eof))
+
+
+def proxy_refusal(number: int | None, text: str) -> BaseException:
+    """A SOCKS proxy refuses."""
+    return _socks_error(OSError(text) if number is None else OSError(number, text))
 
 
 def invalid_status(
     status: int, reason: str, headers: list[tuple[str, str]], body: bytes
 ) -> BaseException:
     """The server refuses."""
-    from .datastructures import Headers
-    from .http11 import Response
+    return exceptions.InvalidStatus(_response(status, reason, headers, body))
 
-    return exceptions.InvalidStatus(Response(status, reason, Headers(headers), body))
+
+def invalid_proxy_status(
+    status: int, reason: str, headers: list[tuple[str, str]], body: bytes
+) -> BaseException:
+    """An HTTP proxy refuses."""
+    return exceptions.InvalidProxyStatus(_response(status, reason, headers, body))
 
 
 def invalid_header(name: str, value: str | None, repeated: bool) -> BaseException:
@@ -97,3 +125,22 @@ def concurrency_error(text: str) -> BaseException:
 def unusable(text: str) -> BaseException:
     """The connection isn't open, or not in this process."""
     return exceptions.WebSocketException(text)
+
+
+def _what_is_wrong(text: str, eof: bool) -> Exception:
+    return EOFError(text) if eof else ValueError(text)
+
+
+def _socks_error(cause: Exception) -> BaseException:
+    exc = exceptions.ProxyError("failed to connect to SOCKS proxy")
+    exc.__cause__ = cause
+    return exc
+
+
+def _response(
+    status: int, reason: str, headers: list[tuple[str, str]], body: bytes
+) -> Response:
+    from .datastructures import Headers
+    from .http11 import Response
+
+    return Response(status, reason, Headers(headers), body)

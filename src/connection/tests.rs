@@ -107,7 +107,7 @@ fn connect(
     let mut options = ConnectOptions::new("ws://peer/").unwrap();
     change(&mut options);
     let established = Established {
-        stream: Stream::plain(Socket::from(std::os::fd::OwnedFd::from(ours))),
+        stream: Stream::plain(Socket::from(std::os::fd::OwnedFd::from(ours))).unwrap(),
         agreed: Agreed::default(),
         arrived: Vec::new(),
     };

@@ -4,23 +4,24 @@
 //! the deadline passes first. The addresses are then tried in the order of the resolver, each
 //! with a head start on the next (RFC 8305, "happy eyeballs"), so that a dead one costs a
 //! quarter of a second rather than the whole time.
+//!
+//! Where the program says what port to connect from, one address is tried after the other: two
+//! attempts at a time can't have the same port. As in asyncio, `SO_REUSEADDR` is not set for it.
 
 use std::{
     io,
     net::{IpAddr, SocketAddr},
+    os::fd::{AsFd, BorrowedFd},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use dns_lookup::{AddrInfoHints, SockType, getaddrinfo};
-use rustix::{
-    event::{PollFd, PollFlags, poll},
-    io::Errno,
-};
+use rustix::{event::PollFlags, io::Errno};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{
-    wait::{Wait, timespec, wait_ready},
+    wait::{Wait, wait_for_any, wait_ready},
     wake::Wake,
 };
 use crate::{
@@ -28,14 +29,112 @@ use crate::{
     process,
 };
 
+/// How the addresses of a host are tried.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Dialing {
+    /// The only family of addresses that is used; `None` uses any.
+    pub family: Option<Family>,
+    /// Where to connect from: a name or an IP address, and a port, of which 0 is any.
+    pub source: Option<(String, u16)>,
+    /// How long an address is tried before the next one is, too. `None` is what RFC 8305
+    /// recommends.
+    pub head_start: Option<Duration>,
+}
+
+/// A family of addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// Version 4 of the Internet Protocol.
+    V4,
+    /// Version 6 of the Internet Protocol.
+    V6,
+}
+
+impl Family {
+    /// The family that the system has this number for.
+    pub fn from_number(number: i32) -> Option<Self> {
+        [Self::V4, Self::V6]
+            .into_iter()
+            .find(|family| family.number() == number)
+    }
+
+    fn number(self) -> i32 {
+        match self {
+            Self::V4 => Domain::IPV4.into(),
+            Self::V6 => Domain::IPV6.into(),
+        }
+    }
+
+    fn has(self, address: IpAddr) -> bool {
+        address.is_ipv4() == (self == Self::V4)
+    }
+}
+
 /// Connects to `host`, a name or an IP address.
-pub fn dial(host: &str, port: u16, wait: &Wait<'_>) -> Result<Socket> {
-    connect(&resolve(host, port, wait)?, wait)
+pub fn dial(host: &str, port: u16, dialing: &Dialing, wait: &Wait<'_>) -> Result<Socket> {
+    let mut addresses = resolve(host, port, dialing.family, wait)?;
+    let mut sources = Vec::new();
+    let mut head_start = dialing.head_start.unwrap_or(HEAD_START);
+    if let Some((source, port)) = &dialing.source {
+        sources = resolve(source, *port, dialing.family, wait)?;
+        addresses.retain(|address| candidates(&sources, *address).next().is_some());
+        if addresses.is_empty() {
+            let attempt = format!("connect to {host:?} from {source:?}");
+            let text = "they have no addresses of the same family";
+            let error = io::Error::new(io::ErrorKind::AddrNotAvailable, text);
+            return Err(Error::io(attempt, error));
+        }
+        if *port != 0 {
+            head_start = Duration::MAX;
+        }
+    }
+    connect(&addresses, &sources, head_start, wait)
+}
+
+/// The addresses to connect from that can reach this one.
+fn candidates(sources: &[SocketAddr], to: SocketAddr) -> impl Iterator<Item = SocketAddr> {
+    sources
+        .iter()
+        .copied()
+        .filter(move |source| source.is_ipv4() == to.is_ipv4())
+}
+
+/// Makes sure that a text can be the name or address of a host, and returns it as it is looked
+/// up. `what` is what the text is given as.
+pub fn checked_host(what: &str, host: &str) -> Result<String> {
+    let is_bad = |c: char| c.is_control() || c.is_whitespace() || "/@?#[]\\".contains(c);
+    let invalid = || Error::InvalidArgument(format!("{what} {host:?} isn't a host name"));
+    if host.is_empty() || host.contains(is_bad) {
+        return Err(invalid());
+    }
+    if host.is_ascii() {
+        return Ok(host.to_owned());
+    }
+    match url::Host::parse(host) {
+        Ok(host) => Ok(host.to_string()),
+        Err(_) => Err(invalid()),
+    }
+}
+
+/// A host and a port in one text, an IPv6 address in brackets.
+pub fn authority(host: &str, port: u16) -> String {
+    if host.contains(':') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    }
 }
 
 /// The addresses of a host, in the order in which to try them.
-fn resolve(host: &str, port: u16, wait: &Wait<'_>) -> Result<Vec<SocketAddr>> {
-    if let Ok(address) = host.parse::<IpAddr>() {
+pub fn resolve(
+    host: &str,
+    port: u16,
+    family: Option<Family>,
+    wait: &Wait<'_>,
+) -> Result<Vec<SocketAddr>> {
+    if let Ok(address) = host.parse::<IpAddr>()
+        && family.is_none_or(|family| family.has(address))
+    {
         return Ok(vec![SocketAddr::new(address, port)]);
     }
     let failed = |error| Error::io("look up a host name", error);
@@ -46,7 +145,7 @@ fn resolve(host: &str, port: u16, wait: &Wait<'_>) -> Result<Vec<SocketAddr>> {
         let done = Arc::clone(&done);
         move || {
             // Nobody listens any more if the deadline has passed.
-            drop(sender.send(look_up(&name, port)));
+            drop(sender.send(look_up(&name, port, family)));
             done.set();
         }
     };
@@ -60,8 +159,9 @@ fn resolve(host: &str, port: u16, wait: &Wait<'_>) -> Result<Vec<SocketAddr>> {
 }
 
 /// Asks the system, which may take long.
-fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>> {
+fn look_up(host: &str, port: u16, family: Option<Family>) -> Result<Vec<SocketAddr>> {
     let hints = AddrInfoHints {
+        address: family.map_or(0, Family::number),
         socktype: SockType::Stream.into(),
         ..AddrInfoHints::default()
     };
@@ -94,18 +194,30 @@ struct Attempt {
     address: SocketAddr,
 }
 
+impl AsFd for Attempt {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
 /// Connects to the first of the addresses that answers.
-fn connect(addresses: &[SocketAddr], wait: &Wait<'_>) -> Result<Socket> {
+fn connect(
+    addresses: &[SocketAddr],
+    sources: &[SocketAddr],
+    head_start: Duration,
+    wait: &Wait<'_>,
+) -> Result<Socket> {
     let mut untried = addresses.iter();
     let mut attempts: Vec<Attempt> = Vec::new();
-    let mut next_start = Instant::now();
+    // `None` is never, unless nothing is under way.
+    let mut next_start = None;
     let mut last_error = Error::io(
         "connect",
         io::Error::new(io::ErrorKind::NotFound, "the host has no address"),
     );
     loop {
-        if attempts.is_empty() || Instant::now() >= next_start {
-            match untried.next().map(|&address| start(address)) {
+        if attempts.is_empty() || next_start.is_some_and(|at| Instant::now() >= at) {
+            match untried.next().map(|&address| start(address, sources)) {
                 Some(Ok(attempt)) => attempts.push(attempt),
                 Some(Err(error)) => {
                     last_error = error;
@@ -114,12 +226,13 @@ fn connect(addresses: &[SocketAddr], wait: &Wait<'_>) -> Result<Socket> {
                 None if attempts.is_empty() => return Err(last_error),
                 None => {}
             }
-            next_start = Instant::now() + HEAD_START;
+            next_start = Instant::now().checked_add(head_start);
         }
         wait.deadline.check(Phase::Connect)?;
-        let head_start =
-            (untried.len() > 0).then(|| next_start.saturating_duration_since(Instant::now()));
-        wait_for_any(&attempts, head_start, wait)?;
+        let until_next = next_start
+            .filter(|_| untried.len() > 0)
+            .map(|at| at.saturating_duration_since(Instant::now()));
+        wait_for_any(&attempts, PollFlags::OUT, until_next, wait)?;
         for index in (0..attempts.len()).rev() {
             match outcome(&attempts[index]) {
                 None => {}
@@ -137,7 +250,7 @@ fn connect(addresses: &[SocketAddr], wait: &Wait<'_>) -> Result<Socket> {
                     last_error = error;
                     attempts.swap_remove(index);
                     // The next address need not wait for a failure to grow old.
-                    next_start = Instant::now();
+                    next_start = Some(Instant::now());
                 }
             }
         }
@@ -145,7 +258,7 @@ fn connect(addresses: &[SocketAddr], wait: &Wait<'_>) -> Result<Socket> {
 }
 
 /// Begins to connect, without waiting.
-fn start(address: SocketAddr) -> Result<Attempt> {
+fn start(address: SocketAddr, sources: &[SocketAddr]) -> Result<Attempt> {
     let failed = |error| Error::io(format!("connect to {address}"), error);
     let socket = Socket::new(
         Domain::for_address(address),
@@ -153,12 +266,27 @@ fn start(address: SocketAddr) -> Result<Attempt> {
         Some(Protocol::TCP),
     )
     .map_err(failed)?;
+    bind(&socket, candidates(sources, address))?;
     match socket.connect(&address.into()) {
         Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => {
             Err(failed(error))
         }
         _ => Ok(Attempt { socket, address }),
     }
+}
+
+/// Binds a socket to the first of the addresses that it can be bound to, if there are any.
+fn bind(socket: &Socket, sources: impl Iterator<Item = SocketAddr>) -> Result<()> {
+    let mut outcome = Ok(());
+    for source in sources {
+        outcome = socket
+            .bind(&source.into())
+            .map_err(|error| Error::io(format!("connect from {source}"), error));
+        if outcome.is_ok() {
+            break;
+        }
+    }
+    outcome
 }
 
 /// What has become of an attempt; `None` while it is under way.
@@ -170,42 +298,15 @@ fn outcome(attempt: &Attempt) -> Option<Result<()>> {
     }
 }
 
-/// Waits until an attempt has an outcome, the head start is over, or the deadline has passed.
-fn wait_for_any(attempts: &[Attempt], head_start: Option<Duration>, wait: &Wait<'_>) -> Result<()> {
-    let timeout = [head_start, wait.deadline.remaining()]
-        .into_iter()
-        .flatten()
-        .min();
-    let mut fds: Vec<PollFd<'_>> = attempts
-        .iter()
-        .map(|attempt| PollFd::new(&attempt.socket, PollFlags::OUT))
-        .chain(wait.wake.map(|wake| PollFd::new(wake, PollFlags::IN)))
-        .collect();
-    match poll(&mut fds, timeout.map(timespec).as_ref()) {
-        Ok(_)
-            if fds[..attempts.len()]
-                .iter()
-                .any(|fd| !fd.revents().is_empty()) =>
-        {
-            return Ok(());
-        }
-        Ok(_) | Err(Errno::INTR) => {}
-        Err(error) => return Err(Error::io("connect", error.into())),
-    }
-    if let Some(wake) = wait.wake {
-        wake.clear();
-    }
-    (wait.interrupt)()
-}
-
 /// Recommended by RFC 8305, section 5.
 const HEAD_START: Duration = Duration::from_millis(250);
 
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv6Addr, TcpListener};
+
     use super::*;
     use crate::deadline::Deadline;
-    use std::net::TcpListener;
 
     fn within(milliseconds: u64) -> Wait<'static> {
         Wait {
@@ -214,33 +315,44 @@ mod tests {
         }
     }
 
+    fn listen() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    /// An address where nobody listens.
+    fn dead() -> SocketAddr {
+        listen().1
+    }
+
+    fn from(host: &str, port: u16) -> Dialing {
+        Dialing {
+            source: Some((host.to_owned(), port)),
+            ..Dialing::default()
+        }
+    }
+
     #[test]
     fn dial_connects_by_name_and_by_address() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
+        let (_listener, address) = listen();
         for host in ["127.0.0.1", "localhost"] {
-            dial(host, port, &within(5000)).unwrap_or_else(|error| panic!("{host}: {error}"));
+            dial(host, address.port(), &Dialing::default(), &within(5000))
+                .unwrap_or_else(|error| panic!("{host}: {error}"));
         }
     }
 
     #[test]
     fn dial_tries_every_address() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let good = listener.local_addr().unwrap();
-        let dead = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap();
-        connect(&[dead, good], &within(5000)).unwrap();
+        let (_listener, good) = listen();
+        for head_start in [Duration::ZERO, HEAD_START, Duration::MAX] {
+            connect(&[dead(), good], &[], head_start, &within(5000)).unwrap();
+        }
     }
 
     #[test]
     fn dial_reports_a_refusal_as_such() {
-        let dead = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap();
-        match connect(&[dead], &within(5000)) {
+        match connect(&[dead()], &[], HEAD_START, &within(5000)) {
             Err(Error::Io { source, .. }) => {
                 assert_eq!(source.kind(), io::ErrorKind::ConnectionRefused);
             }
@@ -250,12 +362,101 @@ mod tests {
 
     #[test]
     fn dial_names_the_host_that_does_not_exist() {
-        match dial("host.invalid", 80, &within(20_000)) {
+        match dial("host.invalid", 80, &Dialing::default(), &within(20_000)) {
             Err(Error::Resolve { host, code, .. }) => {
                 assert_eq!(host, "host.invalid");
                 assert_ne!(code, 0);
             }
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn dial_uses_one_family_only() {
+        let only = |family| Dialing {
+            family: Some(family),
+            ..Dialing::default()
+        };
+        let (_listener, address) = listen();
+        for host in ["127.0.0.1", "localhost"] {
+            dial(host, address.port(), &only(Family::V4), &within(5000)).unwrap();
+        }
+        let error = dial(
+            "127.0.0.1",
+            address.port(),
+            &only(Family::V6),
+            &within(20_000),
+        );
+        assert!(matches!(error, Err(Error::Resolve { .. })), "{error:?}");
+        let number = Domain::IPV6.into();
+        assert_eq!(Family::from_number(number), Some(Family::V6));
+        assert_eq!(Family::from_number(0), None);
+        assert!(Family::V6.has(Ipv6Addr::LOCALHOST.into()));
+    }
+
+    #[test]
+    fn dial_connects_from_the_source() {
+        let (listener, address) = listen();
+        // All of 127.0.0.0/8 is this host.
+        for host in ["127.0.0.1", "127.3.2.1", "localhost"] {
+            let _client = dial(
+                "127.0.0.1",
+                address.port(),
+                &Dialing {
+                    family: Some(Family::V4),
+                    ..from(host, 0)
+                },
+                &within(5000),
+            )
+            .unwrap();
+            let (_, from) = listener.accept().unwrap();
+            if host != "localhost" {
+                assert_eq!(from.ip().to_string(), host);
+            }
+        }
+        let port = dead().port();
+        dial(
+            "127.0.0.1",
+            address.port(),
+            &from("127.0.0.1", port),
+            &within(5000),
+        )
+        .unwrap();
+        assert_eq!(listener.accept().unwrap().1.port(), port);
+    }
+
+    #[test]
+    fn dial_names_the_source_that_is_not_ours() {
+        let (_listener, address) = listen();
+        let foreign = from("192.0.2.1", 0);
+        let error = dial("127.0.0.1", address.port(), &foreign, &within(5000)).unwrap_err();
+        let expected = "cannot connect from 192.0.2.1:0: ";
+        assert!(error.to_string().starts_with(expected), "{error}");
+        let taken = from("127.0.0.1", address.port());
+        let error = dial("127.0.0.1", address.port(), &taken, &within(5000)).unwrap_err();
+        assert!(error.to_string().contains("in use"), "{error}");
+    }
+
+    #[test]
+    fn dial_tries_addresses_of_the_family_of_the_source_only() {
+        let (_listener, address) = listen();
+        let other = from("::1", 0);
+        let error = dial("127.0.0.1", address.port(), &other, &within(5000)).unwrap_err();
+        assert!(error.to_string().contains("same family"), "{error}");
+    }
+
+    #[test]
+    fn hosts_are_checked_and_made_ascii() {
+        for host in ["example.com", "127.0.0.1", "::1", "fe80::1%eth0"] {
+            assert_eq!(checked_host("host", host).unwrap(), host);
+        }
+        let international = checked_host("host", "b\u{fc}cher.example").unwrap();
+        assert_eq!(international, "xn--bcher-kva.example");
+        for host in ["", "a b", "a\r\nb", "a/b", "[::1]", "\u{ad}"] {
+            let error = checked_host("host", host).unwrap_err().to_string();
+            assert!(error.contains("isn't a host name"), "{error}");
+        }
+        assert_eq!(authority("::1", 80), "[::1]:80");
+        assert_eq!(authority("example.com", 80), "example.com:80");
     }
 }

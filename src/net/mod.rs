@@ -1,10 +1,15 @@
-//! Bytes and file descriptors: dialling, TLS, full-duplex streams, wake-ups.
+//! Bytes and file descriptors: the ways to a server, TLS, full-duplex streams, wake-ups.
 //!
 //! Knows no WebSocket. Every wait takes a [`wait::Wait`], and no lock that the other
 //! direction of a stream needs is held while waiting.
 
 pub mod dial;
+pub mod exchange;
+pub mod given;
+pub mod proxy;
+pub mod route;
 pub mod stream;
 pub mod tls;
+pub mod unix;
 pub mod wait;
 pub mod wake;

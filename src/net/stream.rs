@@ -7,11 +7,14 @@
 //! TLS cannot be split into two directions, so its session does no I/O: it turns ciphertext into
 //! plaintext and back in memory, under a lock that is held for that only. Ciphertext is written
 //! to the socket by the holder of the writing half alone, so that its order is kept.
+//!
+//! On a Unix socket, shutting the read side down would take the peer's right to send away, and
+//! with it the answer that is still to come. A reader waits in `poll` there, on an eventfd too.
 
 use std::{
     io,
     net::SocketAddr,
-    os::fd::AsFd,
+    os::{fd::AsFd, unix::ffi::OsStrExt as _},
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -25,11 +28,13 @@ use rustix::{
     io::Errno,
     net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown},
 };
-use socket2::Socket;
+use socket2::{Domain, SockAddr, Socket};
 
 use super::{
+    exchange::Exchange,
     tls::{Session, TlsOptions},
     wait::{Wait, wait_once},
+    wake::Wake,
 };
 use crate::error::{Error, Phase, Result};
 
@@ -45,9 +50,21 @@ pub struct Stream {
     buffered: AtomicBool,
     /// The reader was sent away, so an end of stream means nothing.
     dismissed: AtomicBool,
+    /// Wakes the reader of a Unix socket when it is sent away.
+    dismissal: Option<Wake>,
     /// How many bytes the system has taken; it wraps around. Written by the holder of the writing
     /// half only.
     taken: AtomicUsize,
+}
+
+/// The address of an end of a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// Of TCP.
+    Inet(SocketAddr),
+    /// The path of a Unix socket, or an abstract name, which begins with a zero byte. Empty if it
+    /// has neither.
+    Unix(Vec<u8>),
 }
 
 /// How long an operation may take.
@@ -75,40 +92,48 @@ pub enum Halt {
 
 impl Stream {
     /// A plain stream.
-    pub fn plain(socket: Socket) -> Self {
-        Self {
+    pub fn plain(socket: Socket) -> Result<Self> {
+        let failed = |error| Error::io("set up the socket", error);
+        let is_unix = socket.domain().map_err(failed)? == Domain::UNIX;
+        let dismissal = is_unix.then(Wake::new).transpose().map_err(failed)?;
+        Ok(Self {
             socket,
             session: None,
             armed: Mutex::new(None),
             buffered: AtomicBool::new(false),
             dismissed: AtomicBool::new(false),
+            dismissal,
             taken: AtomicUsize::new(0),
-        }
+        })
     }
 
-    /// A stream under TLS: performs the TLS handshake with the server of this name.
+    /// The stream under TLS, or under a second TLS if it is under one already: performs the TLS
+    /// handshake with the server of this name. `arrived` has been read of the stream, and is
+    /// where the server's part begins.
     pub fn secure(
-        socket: Socket,
+        mut self,
+        arrived: Vec<u8>,
         options: &TlsOptions,
         name: &str,
         wait: &Wait<'_>,
     ) -> Result<Self> {
-        let stream = Self::plain(socket);
-        let patience = Patience::Until(wait, Phase::TlsHandshake);
         let attempt = "complete the TLS handshake";
-        let session = Session::open(options, name, &mut |mut outgoing, incoming| {
-            while !outgoing.is_empty() {
-                let count = persist(wait, attempt, || stream.send(outgoing, patience))?;
-                outgoing = &outgoing[count..];
+        let mut exchange = Exchange::new(&self, wait, Phase::TlsHandshake, attempt, arrived);
+        let session = Session::open(options, name, &mut |outgoing, incoming| {
+            exchange.send(outgoing.to_vec())?;
+            if exchange.received.is_empty() {
+                exchange.receive()?;
             }
-            incoming.reserve(CIPHERTEXT);
-            persist(wait, attempt, || stream.recv(incoming, patience))?;
+            incoming.append(&mut exchange.received);
             Ok(())
         })?;
-        Ok(Self {
-            session: Some(Mutex::new(session)),
-            ..stream
-        })
+        self.session = Some(Mutex::new(match self.session.take() {
+            None => session,
+            Some(carrier) => {
+                session.over(carrier.into_inner().unwrap_or_else(PoisonError::into_inner))
+            }
+        }));
+        Ok(self)
     }
 
     /// Appends what there is to `into`, within its spare capacity. `Ok(0)` is the end of stream.
@@ -227,6 +252,12 @@ impl Stream {
                 (Ok((_, count)), _) => return Ok(count),
                 (Err(Errno::INTR), Patience::Until(..)) => return Err(Halt::Interrupted),
                 (Err(Errno::INTR), Patience::None) => {}
+                // What a socket whose read side is shut down would say.
+                (Err(Errno::AGAIN), _)
+                    if self.dismissal.is_some() && self.reader_is_dismissed() =>
+                {
+                    return Ok(0);
+                }
                 (Err(Errno::AGAIN), Patience::None) => return Err(Halt::WouldBlock),
                 // The socket's own timeout; what it has to say about the deadline comes next.
                 (Err(Errno::AGAIN), Patience::Until(wait, phase)) => {
@@ -243,6 +274,13 @@ impl Stream {
     /// as exact as the kernel's tick, and it starts anew with every byte. So it is used where a
     /// second or more is left, and set anew where the time left has moved.
     fn prepare_recv(&self, wait: &Wait<'_>, phase: Phase) -> Result<RecvFlags, Halt> {
+        if let Some(dismissal) = &self.dismissal {
+            if !self.reader_is_dismissed() {
+                let wake = wait.wake.or(Some(dismissal));
+                self.ready(PollFlags::IN, &Wait { wake, ..*wait }, phase)?;
+            }
+            return Ok(RecvFlags::DONTWAIT);
+        }
         let left = wait.deadline.remaining();
         if wait.wake.is_some() || left.is_some_and(|left| left < COARSE) {
             self.ready(PollFlags::IN, wait, phase)?;
@@ -283,6 +321,9 @@ impl Stream {
     /// sends afterwards can still be read, but no longer be waited for.
     pub fn dismiss_reader(&self) {
         self.dismissed.store(true, Ordering::SeqCst);
+        if let Some(dismissal) = &self.dismissal {
+            return dismissal.set();
+        }
         // It fails only if the connection has ended already.
         let _ = shutdown(&self.socket, Shutdown::Read);
     }
@@ -306,12 +347,29 @@ impl Stream {
     }
 
     /// The addresses of this end and of the peer.
-    pub fn addresses(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
-        let address = |result: io::Result<socket2::SockAddr>| result.ok()?.as_socket();
+    pub fn addresses(&self) -> (Option<Address>, Option<Address>) {
+        let address = |result: io::Result<SockAddr>| Address::of(&result.ok()?);
         (
             address(self.socket.local_addr()),
             address(self.socket.peer_addr()),
         )
+    }
+}
+
+impl Address {
+    fn of(address: &SockAddr) -> Option<Self> {
+        if let Some(address) = address.as_socket() {
+            return Some(Self::Inet(address));
+        }
+        if !address.is_unix() {
+            return None;
+        }
+        let path = match (address.as_pathname(), address.as_abstract_namespace()) {
+            (Some(path), _) => path.as_os_str().as_bytes().to_vec(),
+            (None, Some(name)) => [b"\0", name].concat(),
+            (None, None) => Vec::new(),
+        };
+        Some(Self::Unix(path))
     }
 }
 
@@ -350,3 +408,45 @@ const CIPHERTEXT: usize = 64 * 1024;
 const COARSE: Duration = Duration::from_secs(1);
 /// So far may the socket's timeout be from the time left.
 const TOLERANCE: Duration = Duration::from_millis(5);
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read as _, Write as _},
+        os::{fd::OwnedFd, unix::net::UnixStream},
+        thread,
+    };
+
+    use super::*;
+
+    fn read(stream: &Stream, patience: Patience<'_>) -> Result<Vec<u8>, Halt> {
+        let mut into = Vec::with_capacity(64);
+        let mut ciphertext = Vec::new();
+        let read = stream.read(&mut into, &mut ciphertext, patience, &|| ());
+        read.map(|_| into)
+    }
+
+    #[test]
+    fn the_reader_of_a_unix_socket_is_dismissed_and_the_peer_can_still_send() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let stream = Stream::plain(Socket::from(OwnedFd::from(ours))).unwrap();
+        thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                let wait = Wait::FOR_EVER;
+                let patience = Patience::Until(&wait, Phase::Receive);
+                persist(&wait, "read", || read(&stream, patience))
+            });
+            stream.dismiss_reader();
+            assert_eq!(reader.join().unwrap().unwrap(), b"");
+        });
+        let wait = Wait::FOR_EVER;
+        for patience in [Patience::None, Patience::Until(&wait, Phase::Receive)] {
+            // Nothing is there, and nothing is waited for.
+            assert_eq!(read(&stream, patience).unwrap(), b"");
+            theirs.write_all(b"late").unwrap();
+            assert_eq!(read(&stream, patience).unwrap(), b"late");
+        }
+        drop(stream);
+        assert_eq!(theirs.read(&mut [0]).unwrap(), 0);
+    }
+}

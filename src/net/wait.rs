@@ -84,6 +84,45 @@ pub fn wait_once(fd: &impl AsFd, flags: PollFlags, wait: &Wait<'_>, phase: Phase
     }
 }
 
+/// Waits until one of `fds` is ready, and no longer than `limit`, the deadline, or a signal.
+/// Whoever calls looks what it was.
+pub fn wait_for_any(
+    fds: &[impl AsFd],
+    flags: PollFlags,
+    limit: Option<Duration>,
+    wait: &Wait<'_>,
+) -> Result<()> {
+    let timeout = [limit, wait.deadline.remaining()]
+        .into_iter()
+        .flatten()
+        .min();
+    let mut polled: Vec<PollFd<'_>> = fds
+        .iter()
+        .map(|fd| PollFd::new(fd, flags))
+        .chain(wait.wake.map(|wake| PollFd::new(wake, PollFlags::IN)))
+        .collect();
+    match poll(&mut polled, timeout.map(timespec).as_ref()) {
+        Ok(_) => {
+            let mut of_fds = polled[..fds.len()].iter();
+            if of_fds.any(|fd| !fd.revents().is_empty()) {
+                return Ok(());
+            }
+        }
+        Err(Errno::INTR) => {}
+        Err(error) => return Err(Error::io("wait for the network", error.into())),
+    }
+    if let Some(wake) = wait.wake {
+        wake.clear();
+    }
+    (wait.interrupt)()
+}
+
+/// Waits for this time, but no longer than the deadline or a signal.
+pub fn pause(time: Duration, wait: &Wait<'_>) -> Result<()> {
+    let nothing: [&Wake; 0] = [];
+    wait_for_any(&nothing, PollFlags::empty(), Some(time), wait)
+}
+
 /// A duration as `poll` takes it; one that does not fit is as good as for ever.
 pub fn timespec(duration: Duration) -> Timespec {
     Timespec {

@@ -126,15 +126,21 @@ impl BaseConnection {
     /// The address of this end.
     #[getter]
     fn local_address<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let addresses = self.connection.get().map(|connection| connection.addresses);
-        convert::address(py, addresses.and_then(|(local, _)| local))
+        let connection = self.connection.get();
+        convert::address(
+            py,
+            connection.and_then(|connection| connection.addresses.0.as_ref()),
+        )
     }
 
     /// The address of the server.
     #[getter]
     fn remote_address<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let addresses = self.connection.get().map(|connection| connection.addresses);
-        convert::address(py, addresses.and_then(|(_, remote)| remote))
+        let connection = self.connection.get();
+        convert::address(
+            py,
+            connection.and_then(|connection| connection.addresses.1.as_ref()),
+        )
     }
 }
 

@@ -1,6 +1,6 @@
 //! Python values in, Python values out.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{ffi::OsStr, net::SocketAddr, os::unix::ffi::OsStrExt as _, time::Duration};
 
 use pyo3::{
     Borrowed,
@@ -12,6 +12,7 @@ use pyo3::{
 
 use crate::{
     inbox::Message,
+    net::stream::Address,
     protocol::{close::CloseFrame, frame::MAX_CONTROL_PAYLOAD, message::Kind},
 };
 
@@ -205,23 +206,26 @@ pub(super) fn close_frame(code: &Code, reason: &Reason) -> PyResult<CloseFrame> 
 }
 
 /// An address as the `socket` module shows it.
-pub(super) fn address(
-    py: Python<'_>,
-    address: Option<SocketAddr>,
-) -> PyResult<Option<Bound<'_, PyAny>>> {
+pub(super) fn address<'py>(
+    py: Python<'py>,
+    address: Option<&Address>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
     let host_and_port = |address: SocketAddr| (address.ip().to_string(), address.port());
-    Ok(match address {
-        None => None,
-        Some(SocketAddr::V4(v4)) => Some(host_and_port(v4.into()).into_pyobject(py)?.into_any()),
-        Some(SocketAddr::V6(v6)) => {
-            let (host, port) = host_and_port(v6.into());
-            Some(
-                (host, port, v6.flowinfo(), v6.scope_id())
-                    .into_pyobject(py)?
-                    .into_any(),
-            )
+    Ok(Some(match address {
+        None => return Ok(None),
+        Some(&Address::Inet(SocketAddr::V4(v4))) => {
+            host_and_port(v4.into()).into_pyobject(py)?.into_any()
         }
-    })
+        Some(&Address::Inet(SocketAddr::V6(v6))) => {
+            let (host, port) = host_and_port(v6.into());
+            (host, port, v6.flowinfo(), v6.scope_id())
+                .into_pyobject(py)?
+                .into_any()
+        }
+        // A name that is no path may hold anything.
+        Some(Address::Unix(name)) if name.first() == Some(&0) => PyBytes::new(py, name).into_any(),
+        Some(Address::Unix(path)) => OsStr::from_bytes(path).into_pyobject(py)?.into_any(),
+    }))
 }
 
 /// From this size on, copying takes long enough to leave the interpreter for it, and memory may be

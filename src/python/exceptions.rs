@@ -16,7 +16,7 @@ use pyo3::{
 };
 
 use crate::{
-    error::{Error, TlsError},
+    error::{Error, ProxyError, TlsError},
     protocol::{
         close::{Cause, CloseFrame, Closure},
         extension::Malformed,
@@ -54,6 +54,7 @@ fn build(py: Python<'_>, error: Error) -> PyResult<PyErr> {
             errors.call_method1(intern!(py, "certificate_error"), (text, reason))?
         }
         Error::Tls(_) => errors.call_method1(intern!(py, "tls_error"), (text,))?,
+        Error::Proxy(error) => proxy(&errors, *error)?,
         Error::Handshake(error) => handshake(&errors, *error)?,
         Error::Closed(closure) => closed(py, &closure)?,
         Error::Concurrency(text) => {
@@ -64,6 +65,35 @@ fn build(py: Python<'_>, error: Error) -> PyResult<PyErr> {
         }
     };
     Ok(PyErr::from_value(exception))
+}
+
+fn proxy<'py>(errors: &Bound<'py, PyModule>, error: ProxyError) -> PyResult<Bound<'py, PyAny>> {
+    let py = errors.py();
+    let text = error.to_string();
+    match error {
+        ProxyError::Message(_) => {
+            errors.call_method1(intern!(py, "invalid_proxy_message"), (text, false))
+        }
+        ProxyError::MessageEof => {
+            errors.call_method1(intern!(py, "invalid_proxy_message"), (text, true))
+        }
+        ProxyError::Status(response) => errors.call_method1(
+            intern!(py, "invalid_proxy_status"),
+            (
+                response.status,
+                response.reason,
+                response.headers,
+                response.body.as_slice(),
+            ),
+        ),
+        ProxyError::Refusal { code, .. } => {
+            errors.call_method1(intern!(py, "proxy_refusal"), (code, text))
+        }
+        ProxyError::Protocol(_) => {
+            errors.call_method1(intern!(py, "invalid_proxy_reply"), (text, false))
+        }
+        ProxyError::Eof => errors.call_method1(intern!(py, "invalid_proxy_reply"), (text, true)),
+    }
 }
 
 fn handshake<'py>(

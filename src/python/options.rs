@@ -57,7 +57,7 @@ impl ConnectOptions {
         inner.request.user_agent = user_agent;
         inner.request.check().map_err(|error| raise(error.into()))?;
         if let Some(name) = server_hostname {
-            inner.set_server_hostname(name).map_err(raise)?;
+            inner.set_server_hostname(&name).map_err(raise)?;
         }
         inner.connect_timeout = convert::timeout("connect_timeout", connect_timeout)?;
         inner.close_timeout = convert::timeout("close_timeout", close_timeout)?;
