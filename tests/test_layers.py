@@ -38,8 +38,8 @@ LAYERS = [
 ]
 """From the bottom up. Each may use those before it; the longest match counts."""
 
-LINES = 600
-"""No file is longer, so that each can be read in one go."""
+LINES = {".rs": 600, ".py": 600, ".pyi": 800}
+"""No file is longer, so that each can be read in one go. A stub is looked up in."""
 
 
 def layer_of(path: str) -> str:
@@ -129,8 +129,8 @@ def test_files_are_short():
     long = {
         str(file.relative_to(ROOT)): lines
         for file in files
-        if file.suffix in {".rs", ".py", ".pyi"}
-        and (lines := len(file.read_text().splitlines())) > LINES
+        if file.suffix in LINES
+        and (lines := len(file.read_text().splitlines())) > LINES[file.suffix]
     }
     assert not long
 

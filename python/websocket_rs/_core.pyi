@@ -24,6 +24,7 @@ __all__ = [
     "after_fork_in_child",
     "after_fork_in_parent",
     "before_fork",
+    "parse_uri",
     "shutdown",
 ]
 
@@ -86,6 +87,123 @@ class ConnectOptions:
     @property
     def target(self) -> str:
         """The URL without credentials and query."""
+
+    def with_elapsed(self, seconds: float) -> ConnectOptions:
+        """Return the same options for an attempt after others.
+
+        Args:
+            seconds: So much of ``connect_timeout`` is used already. Errors still name
+                the whole of it.
+
+        Raises:
+            ValueError: If the number is negative.
+        """
+
+    def with_address(self, host: str | None, port: int | None) -> ConnectOptions:
+        """Return the same options with another server to connect to.
+
+        The ``Host`` header and the name that TLS verifies remain those of the URL. With
+        a proxy, this is where the proxy connects to.
+
+        Args:
+            host: A name or an IP address; ``None`` is the URL's.
+            port: A port; ``None`` is the URL's.
+
+        Raises:
+            ValueError: If the host can't be one, or the port isn't 1 to 65535.
+        """
+
+    def with_dialing(
+        self, family: int, source: tuple[str, int] | None, head_start: float | None
+    ) -> ConnectOptions:
+        """Return the same options with addresses tried as given.
+
+        With a proxy, these are the addresses of the proxy.
+
+        Args:
+            family: ``socket.AF_INET`` or ``socket.AF_INET6``; 0 uses both.
+            source: The name or IP address and the port to connect from; port 0 is any.
+                With another port, addresses are tried one after the other.
+            head_start: Seconds that an address is tried before the next one is, too;
+                ``math.inf`` waits until it has failed. ``None`` is 0.25.
+
+        Raises:
+            ValueError: If one of them can't be.
+        """
+
+    def with_unix_path(self, path: bytes) -> ConnectOptions:
+        """Return the same options with a Unix socket to connect to.
+
+        Args:
+            path: The path, or a zero byte and an abstract name.
+
+        Raises:
+            ValueError: If no socket can have it.
+        """
+
+    def with_socket(self, fd: int) -> ConnectOptions:
+        """Return the same options with a connected stream socket to use.
+
+        The descriptor is duplicated: the caller closes its own. One attempt to connect
+        can use it, and closes it if it fails; a second one raises `ValueError`.
+
+        Raises:
+            ConnectError: If the descriptor can't be duplicated.
+            ValueError: If it isn't a stream socket.
+        """
+
+    def with_proxy(
+        self,
+        scheme: str,
+        host: str,
+        port: int,
+        credentials: tuple[str, str] | None,
+        user_agent: str | None,
+    ) -> ConnectOptions:
+        """Return the same options with a proxy between.
+
+        It isn't used for a Unix socket, or if a socket is given.
+
+        Args:
+            scheme: ``"http"``, ``"https"``, ``"socks4"``, ``"socks4a"``, ``"socks5"``
+                or ``"socks5h"``. ``socks4`` and ``socks5`` resolve the name of the
+                server here, the others leave it to the proxy.
+            host: The name or IP address of the proxy.
+            port: Its port.
+            credentials: User name and password; ``socks4`` has no password.
+            user_agent: The ``User-Agent`` header of the request to an HTTP proxy.
+
+        Raises:
+            ValueError: If one of them can't be, or can't be told to such a proxy.
+        """
+
+    def with_proxy_tls(
+        self,
+        server_hostname: str | None,
+        verify: Literal["full", "without-hostname", "off"],
+        anchors: list[bytes] | None,
+        certificate: bytes | None,
+        key: bytes | None,
+        min_version: str | None,
+        max_version: str | None,
+        alpn: list[str],
+    ) -> ConnectOptions:
+        """Return the same options with TLS with the proxy as given.
+
+        Args:
+            server_hostname: The name that TLS asks for and verifies, if not the
+                proxy's host.
+            verify: And the others are as in `with_tls`.
+            anchors: See there.
+            certificate: See there.
+            key: See there.
+            min_version: See there.
+            max_version: See there.
+            alpn: See there.
+
+        Raises:
+            ValueError: If there is no ``https`` proxy, or one of them can't be.
+        """
 
     def with_tls(
         self,
@@ -564,6 +682,20 @@ class EchoServer:
         _exc_value: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None: ...
+
+def parse_uri(
+    uri: str,
+) -> tuple[bool, str, int, str, str, str | None, str | None]:
+    """Take a WebSocket URI apart.
+
+    Returns:
+        Whether it is secure, host, port, path, query, user name and password. The
+        host is in ASCII and without brackets; the path is never empty; user name and
+        password are decoded.
+
+    Raises:
+        InvalidURI: If it breaks a rule.
+    """
 
 def shutdown() -> None:
     """End every connection and wait for their threads, at most 1.2 s. For `atexit`."""

@@ -24,7 +24,6 @@ use crate::{
     connection::{Connection, Observer},
     connection_thread::{Role, serve},
     control::Control,
-    deadline::Deadline,
     error::{Error, Result},
     net::stream::Stream,
     net::wait::Wait,
@@ -466,7 +465,7 @@ fn connect(
     };
     let wake = control.wake_up();
     let wait = Wait {
-        deadline: Deadline::after(options.connect_timeout),
+        deadline: options.deadline(),
         interrupt: &interrupt,
         wake: wake.as_deref(),
     };

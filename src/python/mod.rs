@@ -30,9 +30,16 @@ use crate::{control, process};
 mod core {
     #[pymodule_export]
     use super::{
-        after_fork_in_child, after_fork_in_parent, async_client::AsyncConnection, before_fork,
-        connection::BaseConnection, echo_server::EchoServer, event_loop::Wakeups,
-        options::ConnectOptions, pong::PongWaiter, shutdown, sync_client::SyncConnection,
+        after_fork_in_child, after_fork_in_parent,
+        async_client::AsyncConnection,
+        before_fork,
+        connection::BaseConnection,
+        echo_server::EchoServer,
+        event_loop::Wakeups,
+        options::{ConnectOptions, parse_uri},
+        pong::PongWaiter,
+        shutdown,
+        sync_client::SyncConnection,
     };
 
     use pyo3::prelude::*;

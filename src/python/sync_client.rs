@@ -76,7 +76,7 @@ impl SyncConnection {
         logging::refresh(py)?;
         exceptions::load(py)?;
         let options = &options.inner;
-        let deadline = Deadline::after(options.connect_timeout);
+        let deadline = options.deadline();
         let connection = interrupt::wait(py, deadline, |wait| {
             let control = Control::new()?;
             logging::note_connection(control.id);
