@@ -77,6 +77,20 @@ class Background:
         return self.value
 
 
+def asleep(call: Background) -> bool:
+    """Tell whether a call's thread sleeps in the kernel now and a moment later."""
+
+    def state() -> tuple[str, str]:
+        folder = f"/proc/self/task/{call.thread.native_id}"
+        with open(f"{folder}/stat") as stat, open(f"{folder}/status") as status:
+            switches = [line for line in status if "ctxt_switches" in line]
+            return stat.read().rpartition(")")[2].split()[0], "".join(switches)
+
+    before = state()
+    time.sleep(20 * MS)
+    return before[0] == "S" and state() == before
+
+
 # What this process is made of.
 
 

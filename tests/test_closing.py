@@ -8,7 +8,7 @@ import time
 import pytest
 
 from raw_server import BINARY, CLOSE, MS, TEXT, Peer, encode_frame, messages
-from support import QUICK, Background, wait_until
+from support import QUICK, Background, asleep, wait_until
 from websocket_rs.exceptions import (
     ConnectionClosed,
     ConnectionClosedError,
@@ -103,20 +103,6 @@ def test_close_ends_blocked_recv(raw_server):
     closing.result()
     assert closing.ended_at - start < close_timeout + 200 * MS
     assert ws.state is State.CLOSED
-
-
-def asleep(call: Background) -> bool:
-    """Tell whether a call's thread sleeps in the kernel now and a moment later."""
-
-    def state() -> tuple[str, str]:
-        folder = f"/proc/self/task/{call.thread.native_id}"
-        with open(f"{folder}/stat") as stat, open(f"{folder}/status") as status:
-            switches = [line for line in status if "ctxt_switches" in line]
-            return stat.read().rpartition(")")[2].split()[0], "".join(switches)
-
-    before = state()
-    time.sleep(20 * MS)
-    return before[0] == "S" and state() == before
 
 
 def test_close_peer_never_answers(raw_server):
