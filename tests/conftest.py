@@ -31,9 +31,11 @@ from websocket_rs.sync_client import connect
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-pytest.register_assert_rewrite("raw_server", "support")
+pytest.register_assert_rewrite("proxy_server", "raw_server", "routes", "support")
 
+from proxy_server import ProxyServer  # noqa: E402
 from raw_server import MS, Peer, RawServer, Script  # noqa: E402
+from routes import HTTP, SOCKS  # noqa: E402
 from support import (  # noqa: E402
     QUICK,
     Address,
@@ -295,3 +297,28 @@ def answering(raw_server: RawServerFactory) -> Callable[..., RawServer]:
         return raw_server(whole, **options)
 
     return start
+
+
+@pytest.fixture(params=HTTP + SOCKS)
+def scheme(request: pytest.FixtureRequest) -> str:
+    """Each scheme of a proxy."""
+    return request.param
+
+
+ProxyServerFactory = Callable[..., ProxyServer]
+
+
+@pytest.fixture
+def proxy_server(certificates: Certificates) -> Iterator[ProxyServerFactory]:
+    """Start scripted proxies; an error in one fails the test."""
+    proxies: list[ProxyServer] = []
+
+    def start(scheme: str, **options: Any) -> ProxyServer:
+        if scheme == "https":
+            options.setdefault("tls", certificates.server_context())
+        proxies.append(ProxyServer(scheme, **options))
+        return proxies[-1]
+
+    yield start
+    for proxy in proxies:
+        proxy.stop()
