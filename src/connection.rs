@@ -32,7 +32,7 @@ use crate::{
     error::{Error, Result},
     inbox::Inbox,
     net::stream::{Address, Stream},
-    opening::Established,
+    opening::{Established, Handshake},
     options::ConnectOptions,
     outbox::Outbox,
     process,
@@ -53,6 +53,8 @@ pub struct Connection {
     pub control: Arc<Control>,
     /// What the opening handshake has agreed upon.
     pub agreed: Agreed,
+    /// The opening handshake.
+    pub handshake: Box<Handshake>,
     /// The addresses of this end and of the peer.
     pub addresses: (Option<Address>, Option<Address>),
     /// Messages received and not yet taken.
@@ -117,6 +119,7 @@ impl Connection {
         let connection = Self {
             control,
             agreed,
+            handshake: established.handshake,
             addresses: stream.addresses(),
             inbox: Inbox::new(options.marks),
             attendance: Attendance::default(),

@@ -4,10 +4,11 @@
 //! them. Invariant: who is in the registry has a thread that will take it out.
 
 use std::{
+    any::Any,
     collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, LazyLock, Mutex, MutexGuard, PoisonError,
+        Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
@@ -34,6 +35,8 @@ pub struct Control {
     wake: Mutex<Option<Arc<Wake>>>,
     /// Guards the thread's handle until someone joins it.
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// What is to be dropped when neither the thread nor anyone else needs the connection.
+    companion: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
 impl Control {
@@ -47,7 +50,14 @@ impl Control {
             asleep: AtomicBool::new(false),
             wake: Mutex::new(Some(Arc::new(wake))),
             thread: Mutex::new(None),
+            companion: OnceLock::new(),
         }))
+    }
+
+    /// Keeps something until neither the thread nor anyone else needs the connection. Only the
+    /// first is kept.
+    pub fn accompany(&self, companion: impl Any + Send + Sync) {
+        let _ = self.companion.set(Box::new(companion));
     }
 
     /// Starts the thread. Fails if the system has no more of them.

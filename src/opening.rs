@@ -9,6 +9,7 @@ use crate::{
     protocol::handshake::{
         HandshakeError,
         request::{Agreed, Request},
+        response::Response,
     },
 };
 
@@ -19,8 +20,19 @@ pub struct Established {
     pub stream: Stream,
     /// What the opening handshake has agreed upon.
     pub agreed: Agreed,
+    /// What was sent and answered.
+    pub handshake: Box<Handshake>,
     /// What came after the response: the first frames.
     pub arrived: Vec<u8>,
+}
+
+/// The opening handshake, for the program to look at.
+#[derive(Debug)]
+pub struct Handshake {
+    /// The request.
+    pub request: Request,
+    /// The response.
+    pub response: Response,
 }
 
 /// Connects to the server and performs the opening handshake in the calling thread.
@@ -80,6 +92,7 @@ pub fn open(options: &ConnectOptions, id: u64, wait: &Wait<'_>) -> Result<Establ
     Ok(Established {
         stream,
         agreed,
+        handshake: Box::new(Handshake { request, response }),
         arrived,
     })
 }

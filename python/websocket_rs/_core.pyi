@@ -7,9 +7,11 @@ It is private: programs import `websocket_rs.sync_client` and
 from asyncio import Future
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Literal, final, overload
+from typing import Any, Literal, final, overload
 
 from typing_extensions import Self, disjoint_base
+
+from .typing import LoggerLike, Subprotocol
 
 __all__ = [
     "DEFLATE_LEVEL",
@@ -258,20 +260,29 @@ class Connection:
         """The URL without credentials and query."""
 
     @property
-    def subprotocol(self) -> str | None:
+    def subprotocol(self) -> Subprotocol | None:
         """The subprotocol agreed upon, if any."""
 
-    @property
-    def local_address(
-        self,
-    ) -> tuple[str, int] | tuple[str, int, int, int] | None:
-        """The address of this end, as the `socket` module shows addresses."""
+    # Typed as the `socket` module types addresses: their form depends on their kind.
 
     @property
-    def remote_address(
-        self,
-    ) -> tuple[str, int] | tuple[str, int, int, int] | None:
+    def local_address(self) -> Any:
+        """The address of this end, as the `socket` module shows addresses.
+
+        Host and port, and two numbers more for IPv6; or the path of a Unix socket.
+        """
+
+    @property
+    def remote_address(self) -> Any:
         """The address of the server, as the `socket` module shows addresses."""
+
+    @property
+    def request_parts(self) -> tuple[str, list[tuple[str, str]]] | None:
+        """Path and headers of the opening handshake's request, once it is open."""
+
+    @property
+    def response_parts(self) -> tuple[int, str, list[tuple[str, str]]] | None:
+        """Status, reason and headers of the response to it."""
 
     @property
     def state_number(self) -> int:
@@ -295,10 +306,14 @@ class SyncConnection(Connection):
     Args:
         options: What to open the connection with.
         receive_timeout: Seconds that `recv` waits; ``None`` is no limit.
+        logger: Where the connection's records go, if not to the package's loggers.
     """
 
     def __new__(
-        cls, options: ConnectOptions, receive_timeout: float | None
+        cls,
+        options: ConnectOptions,
+        receive_timeout: float | None = None,
+        logger: LoggerLike | None = None,
     ) -> Self: ...
     def send(
         self,
@@ -473,12 +488,21 @@ class AsyncConnection(Connection):
     Args:
         options: What to open the connection with.
         wakeups: What wakes the event loop.
+        receive_timeout: For the derived class.
+        logger: Where the connection's records go, if not to the package's loggers.
 
     Raises:
+        TypeError: If the logger isn't one.
         ConnectError: If the system has no thread or descriptor left.
     """
 
-    def __new__(cls, options: ConnectOptions, wakeups: Wakeups) -> Self: ...
+    def __new__(
+        cls,
+        options: ConnectOptions,
+        wakeups: Wakeups,
+        receive_timeout: float | None = None,
+        logger: LoggerLike | None = None,
+    ) -> Self: ...
     def on_opened(self, future: Future[None]) -> None:
         """Complete the future when the attempt to connect has ended, well or not."""
 

@@ -22,6 +22,9 @@ def connect_error(number: int | None, text: str) -> BaseException:
         errno.ECONNREFUSED: exceptions.RefusedError,
         errno.ECONNRESET: exceptions.ResetError,
         errno.EPIPE: exceptions.ResetError,
+        errno.ENOENT: exceptions.NotFoundError,
+        errno.EACCES: exceptions.ForbiddenError,
+        errno.EPERM: exceptions.ForbiddenError,
     }.get(number or 0, exceptions.ConnectError)
     return cls(text) if number is None else cls(number, text)
 
@@ -115,6 +118,11 @@ def negotiation_error(text: str) -> BaseException:
 def security_error(text: str) -> BaseException:
     """The response is too large."""
     return exceptions.SecurityError(text)
+
+
+def invalid_control_frame(text: str) -> BaseException:
+    """A Ping, a Pong or a Close frame can't be sent."""
+    return exceptions.InvalidControlFrame(text)
 
 
 def concurrency_error(text: str) -> BaseException:

@@ -69,7 +69,9 @@ __all__ = [
     "ConnectionClosedError",
     "ConnectionClosedOK",
     "DuplicateParameter",
+    "ForbiddenError",
     "HeaderLineTooLong",
+    "InvalidControlFrame",
     "InvalidHandshake",
     "InvalidHeader",
     "InvalidHeaderFormat",
@@ -88,6 +90,7 @@ __all__ = [
     "InvalidURI",
     "InvalidUpgrade",
     "NegotiationError",
+    "NotFoundError",
     "PayloadTooBig",
     "ProtocolError",
     "ProxyError",
@@ -251,7 +254,7 @@ class InvalidMethod(InvalidHandshake):
         self.method = method
 
     def __str__(self) -> str:
-        return f"invalid HTTP method; expected GET; got {self.method}"
+        return f"unsupported HTTP method: {self.method}"
 
 
 class InvalidProtocol(InvalidHandshake):
@@ -266,7 +269,7 @@ class InvalidProtocol(InvalidHandshake):
         self.protocol = protocol
 
     def __str__(self) -> str:
-        return f"invalid HTTP protocol; expected HTTP/1.1; got {self.protocol}"
+        return f"unsupported HTTP version: {self.protocol}"
 
 
 class InvalidStatus(InvalidHandshake):
@@ -427,12 +430,27 @@ class ResetError(ConnectionResetError, ConnectError):
     """Raised when the server breaks the connection off while it's being opened."""
 
 
+class NotFoundError(FileNotFoundError, ConnectError):
+    """Raised when there is no Unix socket with the path."""
+
+
+class ForbiddenError(PermissionError, ConnectError):
+    """Raised when the system doesn't allow to connect."""
+
+
 class ResolveError(socket.gaierror, ConnectError):
     """Raised when the host name can't be resolved."""
 
 
 class ProtocolError(WebSocketException):
     """The cause of a connection's failure where the peer broke the protocol."""
+
+
+class InvalidControlFrame(ProtocolError, ValueError):
+    """Raised when a ping, a pong or a close frame can't be sent as it was asked for.
+
+    The connection is as it was.
+    """
 
 
 class PayloadTooBig(ProtocolError):
@@ -474,7 +492,7 @@ class TooManyFragments(ProtocolError):
         self.max_fragments = max_fragments
 
     def __str__(self) -> str:
-        return f"message exceeds limit of {self.max_fragments} fragments"
+        return f"fragmented message exceeds limit of {self.max_fragments} frames"
 
 
 class InvalidState(WebSocketException, AssertionError):

@@ -24,7 +24,7 @@ use crate::{
     error::{Error, Phase},
     net::stream::Stream,
     net::wait::Wait,
-    opening::Established,
+    opening::{Established, Handshake},
     options::ConnectOptions,
     outbox::Part,
     protocol::{
@@ -32,8 +32,12 @@ use crate::{
             Cause, CloseFrame, Closure, GOING_AWAY, INTERNAL_ERROR, NORMAL, PROTOCOL_ERROR, State,
             TOO_BIG,
         },
-        handshake::request::Agreed,
+        handshake::{
+            request::{Agreed, Request, RequestOptions},
+            response::Response,
+        },
         message::Kind,
+        uri::Uri,
     },
 };
 
@@ -44,6 +48,20 @@ impl Observer for Nobody {
     fn arrived(&self) {}
     fn drained(&self) {}
     fn ended(&self) {}
+}
+
+/// An opening handshake that says nothing.
+fn handshake() -> Box<Handshake> {
+    let uri = Uri::parse("ws://localhost").unwrap();
+    Box::new(Handshake {
+        request: Request::new(&uri, &RequestOptions::default()),
+        response: Response {
+            status: 101,
+            reason: String::new(),
+            headers: Vec::new(),
+            body: Vec::new(),
+        },
+    })
 }
 
 /// The server's end, which speaks in bytes.
@@ -109,6 +127,7 @@ fn connect(
     let established = Established {
         stream: Stream::plain(Socket::from(std::os::fd::OwnedFd::from(ours))).unwrap(),
         agreed: Agreed::default(),
+        handshake: handshake(),
         arrived: Vec::new(),
     };
     let control = Control::new().unwrap();

@@ -117,9 +117,10 @@ impl Closing {
     }
 
     /// Where the connection stands for the program. To it, a connection is closed once nothing
-    /// more can be sent or received, though TCP may not have ended yet.
+    /// more can be sent or received, though TCP may not have ended yet: when both Close frames have
+    /// passed, or it has failed.
     pub fn reported_state(&self) -> State {
-        if self.agreed() {
+        if self.agreed() || self.closure.cause.is_some() {
             State::Closed
         } else {
             self.state()
@@ -233,12 +234,12 @@ impl CloseFrame {
     pub fn new(code: u16, reason: &str) -> Result<Self, String> {
         if !is_sendable(code) {
             return Err(format!(
-                "close code {code} may not be sent: use 1000 to 1003, 1007 to 1014 or 3000 to 4999"
+                "invalid status code: {code} may not be sent, use 1000 to 1003, 1007 to 1014 or 3000 to 4999"
             ));
         }
         if reason.len() > MAX_REASON {
             return Err(format!(
-                "close reason is {} bytes long in UTF-8; at most {MAX_REASON} fit into a frame",
+                "control frame too long: the close reason has {} bytes in UTF-8, at most {MAX_REASON} fit",
                 reason.len()
             ));
         }

@@ -89,16 +89,25 @@ impl Observer for Watcher {
 impl AsyncConnection {
     /// Starts to connect, in a new connection thread.
     #[new]
+    #[pyo3(signature = (options, wakeups, receive_timeout=None, logger=None))]
     fn new(
         py: Python<'_>,
         options: &ConnectOptions,
         wakeups: Py<Wakeups>,
+        receive_timeout: Option<f64>,
+        logger: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<PyClassInitializer<Self>> {
+        // The event loop looks after this one.
+        convert::timeout("receive_timeout", receive_timeout)?;
+        let logger = logger.map(logging::Own::new).transpose()?;
         logging::refresh(py)?;
         let raise = |error| exceptions::raise(py, error);
         exceptions::load(py)?;
         let control = Control::new().map_err(raise)?;
         logging::note_connection(control.id);
+        if let Some(logger) = logger {
+            logger.assign_to(&control);
+        }
         let notices = Arc::new(Notices {
             id: control.id,
             signals: wakeups.get().signals(),
@@ -356,7 +365,7 @@ impl AsyncConnection {
     )]
     fn begin_close(&self, py: Python<'_>, code: Code, reason: Reason) -> PyResult<()> {
         let connection = self.connection(py)?;
-        let frame = convert::close_frame(&code, &reason)?;
+        let frame = convert::close_frame(py, &code, &reason)?;
         py.detach(|| connection.begin_close(frame));
         Ok(())
     }

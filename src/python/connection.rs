@@ -11,6 +11,9 @@ use crate::{
     protocol::close::{ABNORMAL, State},
 };
 
+/// Names and values in the order sent.
+type Headers<'a> = &'a [(String, String)];
+
 /// The base class of the connections of both faces. It never waits.
 #[pyclass(frozen, subclass, name = "Connection", module = "websocket_rs._core")]
 pub(super) struct BaseConnection {
@@ -123,24 +126,32 @@ impl BaseConnection {
         self.connection.get()?.agreed.subprotocol.as_deref()
     }
 
+    /// Path and query of the opening handshake's request, and its headers.
+    #[getter]
+    fn request_parts(&self) -> Option<(&str, Headers<'_>)> {
+        let request = &self.connection.get()?.handshake.request;
+        Some((&request.resource, &request.headers))
+    }
+
+    /// Status, reason and headers of the response to it.
+    #[getter]
+    fn response_parts(&self) -> Option<(u16, &str, Headers<'_>)> {
+        let response = &self.connection.get()?.handshake.response;
+        Some((response.status, &response.reason, &response.headers))
+    }
+
     /// The address of this end.
     #[getter]
     fn local_address<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let connection = self.connection.get();
-        convert::address(
-            py,
-            connection.and_then(|connection| connection.addresses.0.as_ref()),
-        )
+        convert::address(py, connection.and_then(|open| open.addresses.0.as_ref()))
     }
 
     /// The address of the server.
     #[getter]
     fn remote_address<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let connection = self.connection.get();
-        convert::address(
-            py,
-            connection.and_then(|connection| connection.addresses.1.as_ref()),
-        )
+        convert::address(py, connection.and_then(|open| open.addresses.1.as_ref()))
     }
 }
 

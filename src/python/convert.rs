@@ -10,6 +10,7 @@ use pyo3::{
     types::{PyByteArray, PyBytes, PyInt, PyMemoryView, PyString},
 };
 
+use super::exceptions;
 use crate::{
     inbox::Message,
     net::stream::Address,
@@ -105,10 +106,11 @@ fn control_payload(data: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     };
     let (_, payload) = outgoing.parts();
     if payload.len() > MAX_CONTROL_PAYLOAD {
-        return Err(PyValueError::new_err(format!(
+        let text = format!(
             "control frame too long: data has {} bytes, at most {MAX_CONTROL_PAYLOAD} fit",
             payload.len()
-        )));
+        );
+        return Err(exceptions::control_frame(data.py(), text));
     }
     Ok(payload.to_vec())
 }
@@ -167,6 +169,11 @@ pub(super) fn timeout(name: &str, value: Option<f64>) -> PyResult<Option<Duratio
     }
 }
 
+/// A timeout of a call that, without any time, takes what is there.
+pub(super) fn waiting(name: &str, seconds: f64) -> PyResult<Option<Duration>> {
+    timeout(name, Some(if seconds < 0.0 { 0.0 } else { seconds }))
+}
+
 /// A close code as an argument.
 pub(super) struct Code(pub(super) u16);
 
@@ -178,10 +185,10 @@ impl FromPyObject<'_, '_> for Code {
             let text = format!("close code must be an int, not {}", object.repr()?);
             return Err(PyTypeError::new_err(text));
         }
-        object
-            .extract()
-            .map(Self)
-            .map_err(|_| PyValueError::new_err(format!("close code {} is out of range", *object)))
+        object.extract().map(Self).map_err(|_| {
+            let text = format!("invalid status code: {} is out of range", *object);
+            exceptions::control_frame(object.py(), text)
+        })
     }
 }
 
@@ -200,9 +207,9 @@ impl FromPyObject<'_, '_> for Reason {
     }
 }
 
-/// The Close frame that the user asks for. Raises `ValueError`, naming the value.
-pub(super) fn close_frame(code: &Code, reason: &Reason) -> PyResult<CloseFrame> {
-    CloseFrame::new(code.0, &reason.0).map_err(PyValueError::new_err)
+/// The Close frame that the user asks for. Raises `InvalidControlFrame`, naming the value.
+pub(super) fn close_frame(py: Python<'_>, code: &Code, reason: &Reason) -> PyResult<CloseFrame> {
+    CloseFrame::new(code.0, &reason.0).map_err(|text| exceptions::control_frame(py, text))
 }
 
 /// An address as the `socket` module shows it.

@@ -29,6 +29,15 @@ pub(super) fn raise(py: Python<'_>, error: Error) -> PyErr {
     build(py, error).unwrap_or_else(|error| error)
 }
 
+/// The exception for a Ping, a Pong or a Close frame that cannot be sent.
+pub(super) fn control_frame(py: Python<'_>, text: String) -> PyErr {
+    let make = || {
+        let errors = py.import(intern!(py, "websocket_rs._errors"))?;
+        errors.call_method1(intern!(py, "invalid_control_frame"), (text,))
+    };
+    make().map_or_else(|error| error, PyErr::from_value)
+}
+
 fn build(py: Python<'_>, error: Error) -> PyResult<PyErr> {
     if let Error::Closed(closure) = &error {
         return closed(py, closure).map(PyErr::from_value);
@@ -54,8 +63,8 @@ fn build(py: Python<'_>, error: Error) -> PyResult<PyErr> {
             errors.call_method1(intern!(py, "certificate_error"), (text, reason))?
         }
         Error::Tls(_) => errors.call_method1(intern!(py, "tls_error"), (text,))?,
-        Error::Proxy(error) => proxy(&errors, *error)?,
         Error::Handshake(error) => handshake(&errors, *error)?,
+        Error::Proxy(error) => proxy(&errors, *error)?,
         Error::Closed(closure) => closed(py, &closure)?,
         Error::Concurrency(text) => {
             errors.call_method1(intern!(py, "concurrency_error"), (text,))?

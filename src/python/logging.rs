@@ -5,11 +5,12 @@
 //! nothing. So connection threads never attach, and no log call can deadlock with a lock of ours
 //! or of `logging`. When the ring is full, the oldest records go, and their number is logged.
 //!
-//! The levels are read from Python at every `connect`, and then cost one atomic load.
+//! The levels are read from Python at every `connect`, and then cost one atomic load. A connection
+//! may have a logger of its own, whose level is read when the connection is made.
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::{
         LazyLock, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -20,15 +21,21 @@ use std::{
 
 use log::{Level, LevelFilter, Log, Metadata, Record, kv};
 use pyo3::{
-    exceptions::{PyException, PyImportError},
+    exceptions::{PyException, PyImportError, PyTypeError},
     intern,
     prelude::*,
     sync::PyOnceLock,
 };
 use pyo3_log::{Caching, Logger};
 
+use crate::control::Control;
+
 /// The locks that a fork must not catch in the hands of another thread.
-type Locks = (MutexGuard<'static, Ring>, MutexGuard<'static, HashSet<u64>>);
+type Locks = (
+    MutexGuard<'static, Ring>,
+    MutexGuard<'static, HashSet<u64>>,
+    MutexGuard<'static, HashMap<u64, LevelFilter>>,
+);
 
 thread_local! {
     /// Held by the thread that forks, while it does.
@@ -37,7 +44,7 @@ thread_local! {
 
 /// To be called before a fork, by the thread that forks.
 pub(super) fn before_fork() {
-    FORKING.replace(Some((ring(), quiet())));
+    FORKING.replace(Some((ring(), quiet(), own_levels())));
 }
 
 /// To be called after a fork, by the same thread, in either process.
@@ -66,11 +73,14 @@ static ANY: AtomicBool = AtomicBool::new(false);
 static RING: Mutex<Ring> = Mutex::new(Ring {
     entries: VecDeque::new(),
     dropped: 0,
+    gone: Vec::new(),
 });
 /// A thread is handing records to Python.
 static DRAINING: AtomicBool = AtomicBool::new(false);
 /// The interpreter exits, and no more records are handed to it.
 static FINISHED: AtomicBool = AtomicBool::new(false);
+/// There are connections that have a logger of their own.
+static ANY_OWN: AtomicBool = AtomicBool::new(false);
 /// There are connections that must not be logged.
 static ANY_QUIET: AtomicBool = AtomicBool::new(false);
 thread_local! {
@@ -84,6 +94,8 @@ static PYTHON: PyOnceLock<Logger> = PyOnceLock::new();
 struct Ring {
     entries: VecDeque<Entry>,
     dropped: usize,
+    /// Connections with a logger of their own that log no more.
+    gone: Vec<u64>,
 }
 
 struct Entry {
@@ -125,8 +137,98 @@ pub(super) fn refresh(py: Python<'_>) -> PyResult<()> {
         level.store(found as usize, Ordering::Relaxed);
         highest = highest.max(found);
     }
-    log::set_max_level(highest);
+    let own = own_levels().values().copied().max();
+    log::set_max_level(own.map_or(highest, |own| own.max(highest)));
     Ok(())
+}
+
+/// The logger of one connection, with the level that it has when the connection is made.
+pub(super) struct Own {
+    logger: Py<PyAny>,
+    level: LevelFilter,
+}
+
+impl Own {
+    /// Raises `TypeError` for what is not a logger.
+    pub(super) fn new(logger: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let py = logger.py();
+        let logging = py.import(intern!(py, "logging"))?;
+        let is_one = |name| logger.is_instance(&logging.getattr(name)?);
+        if !is_one("Logger")? && !is_one("LoggerAdapter")? {
+            let text = format!("logger must be a logging.Logger, not {}", logger.repr()?);
+            return Err(PyTypeError::new_err(text));
+        }
+        let mut level = LevelFilter::Off;
+        for (filter, number) in NUMBERS {
+            let enabled = logger.call_method1(intern!(py, "isEnabledFor"), (number,))?;
+            if enabled.is_truthy()? {
+                level = filter;
+                break;
+            }
+        }
+        Ok(Self {
+            logger: logger.clone().unbind(),
+            level,
+        })
+    }
+
+    /// Makes this the logger of a connection, until it logs no more.
+    pub(super) fn assign_to(self, control: &Control) {
+        own_loggers().insert(control.id, self.logger);
+        own_levels().insert(control.id, self.level);
+        ANY_OWN.store(true, Ordering::Release);
+        log::set_max_level(log::max_level().max(self.level));
+        control.accompany(Tenure(control.id));
+    }
+}
+
+/// The time in which a connection has a logger of its own.
+struct Tenure(u64);
+
+impl Drop for Tenure {
+    fn drop(&mut self) {
+        // Records of the connection may still wait.
+        ring().gone.push(self.0);
+        ANY.store(true, Ordering::Release);
+    }
+}
+
+/// The levels of the connections that have a logger of their own.
+fn own_levels() -> MutexGuard<'static, HashMap<u64, LevelFilter>> {
+    static LEVELS: LazyLock<Mutex<HashMap<u64, LevelFilter>>> = LazyLock::new(Mutex::default);
+    LEVELS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Their loggers. Locked by threads that are attached, and for a moment only.
+fn own_loggers() -> MutexGuard<'static, HashMap<u64, Py<PyAny>>> {
+    static LOGGERS: LazyLock<Mutex<HashMap<u64, Py<PyAny>>>> = LazyLock::new(Mutex::default);
+    LOGGERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The level of a connection's own logger.
+fn own_level(id: u64) -> Option<LevelFilter> {
+    if !ANY_OWN.load(Ordering::Acquire) {
+        return None;
+    }
+    own_levels().get(&id).copied()
+}
+
+/// Forgets the loggers of connections that log no more.
+fn forget(gone: &[u64]) {
+    if gone.is_empty() {
+        return;
+    }
+    let mut levels = own_levels();
+    for id in gone {
+        levels.remove(id);
+    }
+    ANY_OWN.store(!levels.is_empty(), Ordering::Release);
+    drop(levels);
+    let mut loggers = own_loggers();
+    let forgotten: Vec<_> = gone.iter().filter_map(|id| loggers.remove(id)).collect();
+    drop(loggers);
+    // Dropping the last reference to a logger may run Python code.
+    drop(forgotten);
 }
 
 /// Hands the records collected so far to Python.
@@ -167,15 +269,17 @@ fn drain_all(py: Python<'_>) -> PyResult<()> {
     }
     EMITTING.set(true);
     // One batch: connection threads may log faster than a handler can take it.
-    let (entries, dropped) = {
+    let (entries, dropped, gone) = {
         let mut ring = ring();
         ANY.store(false, Ordering::Release);
         (
             std::mem::take(&mut ring.entries),
             std::mem::take(&mut ring.dropped),
+            std::mem::take(&mut ring.gone),
         )
     };
     let result = emit_all(py, logger, &entries, dropped);
+    forget(&gone);
     EMITTING.set(false);
     DRAINING.store(false, Ordering::SeqCst);
     result
@@ -206,6 +310,15 @@ fn emit_all(
 
 fn emit(py: Python<'_>, logger: &Logger, entry: &Entry) -> PyResult<()> {
     let name = entry.connection.map(|id| format!("websocket-{id}"));
+    if let Some(own) = entry.connection.and_then(|id| own_logger(py, id)) {
+        let emit = py.import(intern!(py, "websocket_rs._logging"))?;
+        let level = NUMBERS[Level::Trace as usize - entry.level as usize].1;
+        let arguments = (own, level, entry.text.as_str(), name);
+        return survive(
+            py,
+            emit.call_method1(intern!(py, "emit"), arguments).map(drop),
+        );
+    }
     let pairs: Vec<(&str, kv::Value<'_>)> = name
         .iter()
         .map(|name| (EXTRA, kv::Value::from(name.as_str())))
@@ -220,8 +333,21 @@ fn emit(py: Python<'_>, logger: &Logger, entry: &Entry) -> PyResult<()> {
             .args(format_args!("{}", entry.text))
             .build(),
     );
-    match PyErr::take(py) {
-        Some(error) if error.is_instance_of::<PyException>(py) => {
+    survive(py, PyErr::take(py).map_or(Ok(()), Err))
+}
+
+fn own_logger(py: Python<'_>, id: u64) -> Option<Py<PyAny>> {
+    if !ANY_OWN.load(Ordering::Acquire) {
+        return None;
+    }
+    own_loggers().get(&id).map(|logger| logger.clone_ref(py))
+}
+
+/// Shows what a handler raised as `logging` shows such errors, and lets only that through which
+/// is not an `Exception`.
+fn survive(py: Python<'_>, result: PyResult<()>) -> PyResult<()> {
+    match result {
+        Err(error) if error.is_instance_of::<PyException>(py) => {
             let logging = py.import(intern!(py, "logging"))?;
             if logging
                 .getattr(intern!(py, "raiseExceptions"))?
@@ -231,8 +357,7 @@ fn emit(py: Python<'_>, logger: &Logger, entry: &Entry) -> PyResult<()> {
             }
             Ok(())
         }
-        Some(error) => Err(error),
-        None => Ok(()),
+        result => result,
     }
 }
 
@@ -254,13 +379,17 @@ impl Log for Collector {
         let Some(target) = index(record.target()) else {
             return;
         };
-        if !self.enabled(record.metadata()) {
-            return;
-        }
         let connection = record
             .key_values()
             .get(kv::Key::from_str("id"))
             .and_then(|id| id.to_u64());
+        let is_wanted = match connection.and_then(own_level) {
+            Some(level) => record.level() <= level,
+            None => self.enabled(record.metadata()),
+        };
+        if !is_wanted {
+            return;
+        }
         if EMITTING.get() || connection.is_some_and(is_quiet) {
             return;
         }

@@ -67,19 +67,25 @@ impl Drop for Receiving<'_> {
 impl SyncConnection {
     /// Opens a connection. Blocks until it is open.
     #[new]
+    #[pyo3(signature = (options, receive_timeout=None, logger=None))]
     fn new(
         py: Python<'_>,
         options: &ConnectOptions,
         receive_timeout: Option<f64>,
+        logger: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<PyClassInitializer<Self>> {
         let receive_timeout = convert::timeout("receive_timeout", receive_timeout)?;
+        let logger = logger.map(logging::Own::new).transpose()?;
         logging::refresh(py)?;
         exceptions::load(py)?;
+        let control = Control::new().map_err(|error| exceptions::raise(py, error))?;
+        logging::note_connection(control.id);
+        if let Some(logger) = logger {
+            logger.assign_to(&control);
+        }
         let options = &options.inner;
         let deadline = options.deadline();
         let connection = interrupt::wait(py, deadline, |wait| {
-            let control = Control::new()?;
-            logging::note_connection(control.id);
             let established = open(options, control.id, wait)?;
             let (connection, stream) =
                 Connection::new(established, options, Arc::clone(&control), Box::new(Nobody))?;
@@ -151,8 +157,8 @@ impl SyncConnection {
     /// after. What had been received of a message when the time ran out is kept.
     ///
     /// Args:
-    ///     timeout: Seconds to wait; 0 takes only what has been received already. `None` is the
-    ///         connection's `receive_timeout`.
+    ///     timeout: Seconds to wait; 0 or less takes only what has been received already. `None`
+    ///         is the connection's `receive_timeout`.
     ///     decode: `True` for `str` and `False` for `bytes`, whatever the message is.
     ///
     /// Raises:
@@ -178,7 +184,7 @@ impl SyncConnection {
         logging::drain(py)?;
         let timeout = match timeout {
             None => self.receive_timeout,
-            given => convert::timeout("timeout", given)?,
+            Some(seconds) => convert::waiting("timeout", seconds)?,
         };
         let deadline = Deadline::after(timeout);
         loop {
@@ -301,7 +307,7 @@ impl SyncConnection {
         reason = "arguments are passed by value"
     )]
     fn close(&self, py: Python<'_>, code: Code, reason: Reason) -> PyResult<()> {
-        let frame = convert::close_frame(&code, &reason)?;
+        let frame = convert::close_frame(py, &code, &reason)?;
         interrupt::wait(py, Deadline::NEVER, |wait| {
             self.connection.check_process()?;
             self.connection.begin_close(frame);
@@ -319,7 +325,11 @@ impl SyncConnection {
     ///     Whether it is closed, and its thread and descriptors are free.
     #[pyo3(signature = (timeout=None))]
     fn wait_closed(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
-        let deadline = Deadline::after(convert::timeout("timeout", timeout)?);
+        let timeout = match timeout {
+            None => None,
+            Some(seconds) => convert::waiting("timeout", seconds)?,
+        };
+        let deadline = Deadline::after(timeout);
         interrupt::wait(py, deadline, |wait| {
             match self.connection.wait_ended(wait) {
                 Err(Error::Timeout { .. }) => Ok(false),
