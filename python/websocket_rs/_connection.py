@@ -2,30 +2,58 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from . import _core
+from ._missing import missing_attribute
 from .protocol import State
 
 
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from .http11 import Request, Response
+    from .typing import LoggerLike
 
-__all__ = ["ConnectionAttributes"]
+
+__all__ = ["ConnectionAttributes", "exit_code"]
+
+
+def exit_code(exc_type: type[BaseException] | None) -> int:
+    """Return the close code for the end of a ``with`` block.
+
+    A generator that isn't used up, such as a loop over connections that is left, ends
+    by an exception that isn't an error.
+    """
+    return 1000 if exc_type is None or exc_type is GeneratorExit else 1011
 
 
 class ConnectionAttributes(_core.Connection):
     """The attributes that are made of what the core knows.
 
-    Derived classes have a slot for ``_id``: two bases with fields can't be combined.
+    Derived classes have slots for the fields: two bases with some can't be combined.
     """
 
     __slots__ = ()
 
+    _FIELDS = ("_id", "_logger", "_request", "_response")
+
     if TYPE_CHECKING:
         _id: UUID
+        _logger: LoggerLike
+        _request: Request
+        _response: Response
+
+    def _set_logger(self, logger: LoggerLike | None) -> None:
+        """Note the logger that the connection was given."""
+        if logger is not None:
+            from ._logging import register
+
+            self._logger = logger
+            register(self)
 
     @property
     def id(self) -> UUID:
@@ -37,6 +65,55 @@ class ConnectionAttributes(_core.Connection):
 
             self._id = uuid4()
             return self._id
+
+    @property
+    def logger(self) -> logging.LoggerAdapter[Any]:
+        """The logger given to `connect`, or that of the package for clients.
+
+        It adds the attribute ``websocket``, a weak proxy of the connection, to records.
+        """
+        try:
+            logger = self._logger
+        except AttributeError:
+            logger = logging.getLogger("websocket_rs.client")
+        return logging.LoggerAdapter(logger, {"websocket": weakref.proxy(self)})
+
+    @property
+    def debug(self) -> bool:
+        """Whether the logger takes records of level ``DEBUG``."""
+        return self.logger.isEnabledFor(logging.DEBUG)
+
+    @property
+    def request(self) -> Request | None:
+        """The request of the opening handshake; ``None`` before it."""
+        try:
+            return self._request
+        except AttributeError:
+            parts = self.request_parts
+        if parts is None:
+            return None
+        from .datastructures import Headers
+        from .http11 import Request
+
+        path, headers = parts
+        self._request = Request(path, Headers(headers))
+        return self._request
+
+    @property
+    def response(self) -> Response | None:
+        """The response to it; ``None`` before it."""
+        try:
+            return self._response
+        except AttributeError:
+            parts = self.response_parts
+        if parts is None:
+            return None
+        from .datastructures import Headers
+        from .http11 import Response
+
+        status, reason, headers = parts
+        self._response = Response(status, reason, Headers(headers))
+        return self._response
 
     @property
     def state(self) -> State:
@@ -54,6 +131,11 @@ class ConnectionAttributes(_core.Connection):
         """The close reason received; ``None`` until ``CLOSED``."""
         frame = self.close_frame
         return None if frame is None else frame[1]
+
+    if not TYPE_CHECKING:
+        # Type checkers are to know what there is.
+        def __getattr__(self, name: str) -> Any:
+            return missing_attribute(self, name)
 
     def __repr__(self) -> str:
         cls = type(self).__name__

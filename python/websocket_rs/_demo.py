@@ -88,7 +88,7 @@ def _window(message: str | bytes) -> int:
 def _sync(
     url: str, ca_file: Path | None, message: str | bytes, seconds: float
 ) -> Figures:
-    with sync_client.connect(url, ca_file=ca_file) as ws:
+    with sync_client.connect(url, ca_file=ca_file, proxy=None) as ws:
         latencies: list[float] = []
         start = last = time.perf_counter()
         while not latencies or last - start < seconds:
@@ -124,7 +124,7 @@ def _async(
 async def _measure(
     url: str, ca_file: Path | None, message: str | bytes, seconds: float
 ) -> Figures:
-    async with async_client.connect(url, ca_file=ca_file) as ws:
+    async with async_client.connect(url, ca_file=ca_file, proxy=None) as ws:
         latencies: list[float] = []
         start = last = time.perf_counter()
         while not latencies or last - start < seconds:

@@ -11,7 +11,7 @@ from .exceptions import ConcurrencyError
 
 
 if TYPE_CHECKING:
-    from .async_client import AsyncWebSocket
+    from .asyncio.connection import AsyncWebSocket
 
 
 __all__ = ["FragmentedMessage", "check_fragments"]

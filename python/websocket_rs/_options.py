@@ -13,10 +13,10 @@ from .tls import interpret
 
 
 if TYPE_CHECKING:
-    import os
     from ssl import SSLContext
 
     from .datastructures import HeadersLike
+    from .tls import FilePath
 
 
 MAX_SIZE = 2**27
@@ -26,14 +26,14 @@ USER_AGENT = f"Python/{platform.python_version()} websocket-rs/{_core.__version_
 
 
 def connect_options(
-    url: str,
-    connect_timeout: float | None,
+    uri: str,
     *,
-    ssl: SSLContext | bool | None,
-    ca_file: str | os.PathLike[str] | None,
-    client_cert: str | os.PathLike[str] | None,
-    client_key: str | os.PathLike[str] | None,
-    server_hostname: str | None,
+    open_timeout: float | None,
+    ssl: SSLContext | bool | None = None,
+    ca_file: FilePath | None = None,
+    client_cert: FilePath | None = None,
+    client_key: FilePath | None = None,
+    server_hostname: str | None = None,
     additional_headers: HeadersLike | None,
     origin: str | None,
     subprotocols: Sequence[str] | None,
@@ -45,28 +45,28 @@ def connect_options(
     ping_timeout: float | None,
     max_size: int | tuple[int | None, int | None] | None,
     max_queue: int | tuple[int | None, int | None] | None,
-    inbox_limit: int,
-    write_limit: int,
+    inbox_limit: int = INBOX_LIMIT,
+    write_limit: int | tuple[int, int | None] = WRITE_LIMIT,
 ) -> _core.ConnectOptions:
     """Check everything that can be checked without I/O to the network."""
-    if not isinstance(url, str):
-        raise TypeError(f"url must be a str, not {type(url).__name__}: {url!r}")
+    if not isinstance(uri, str):
+        raise TypeError(f"URI must be a str, not {type(uri).__name__}: {uri!r}")
     options = _core.ConnectOptions(
-        url,
-        headers=_headers(additional_headers),
+        uri,
+        headers=header_pairs(additional_headers),
         origin=_optional_text("origin", origin),
         subprotocols=_subprotocols(subprotocols),
         compression=_compression(compression, extensions),
         user_agent=_optional_text("user_agent_header", user_agent_header),
         server_hostname=_optional_text("server_hostname", server_hostname),
-        connect_timeout=_seconds("connect_timeout", connect_timeout),
+        connect_timeout=_seconds("open_timeout", open_timeout),
         close_timeout=_seconds("close_timeout", close_timeout),
         ping_interval=_interval("ping_interval", ping_interval),
         ping_timeout=_seconds("ping_timeout", ping_timeout),
         max_size=_pair("max_size", max_size),
         max_queue=_water_marks(max_queue),
         inbox_limit=_size("inbox_limit", inbox_limit),
-        write_limit=_size("write_limit", write_limit),
+        write_limit=_high_water_mark("write_limit", write_limit),
     )
     tls = interpret(
         options.secure, ssl, ca_file, client_cert, client_key, server_hostname
@@ -114,6 +114,14 @@ def _pair(name: str, value: Any) -> tuple[int | None, int | None]:
         raise TypeError(f"{name} must be a number or a pair of them, not {value!r}")
     first, second = (None if size is None else _size(name, size) for size in both)
     return first, second
+
+
+def _high_water_mark(name: str, value: Any) -> int:
+    """The first of two limits. The second, when to resume, is for asyncio's writers."""
+    high, _ = _pair(name, value)
+    if high is None:
+        raise TypeError(f"{name} must be a number, not {value!r}")
+    return high
 
 
 def _water_marks(value: Any) -> tuple[int, int] | None:
@@ -183,7 +191,8 @@ def _subprotocols(value: Any) -> list[str]:
     return list(value)
 
 
-def _headers(value: Any) -> list[tuple[str, str]]:
+def header_pairs(value: Any) -> list[tuple[str, str]]:
+    """Bring ``additional_headers`` into the form of pairs."""
     if value is None:
         return []
     items: Any

@@ -1,4 +1,4 @@
-"""What a Close frame says (RFC 6455, section 7.4)."""
+"""Opcodes of frames, and what a Close frame says (RFC 6455, sections 5.2 and 7.4)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,32 @@ import dataclasses
 import enum
 
 
-__all__ = ["Close", "CloseCode"]
+__all__ = [
+    "OP_BINARY",
+    "OP_CLOSE",
+    "OP_CONT",
+    "OP_PING",
+    "OP_PONG",
+    "OP_TEXT",
+    "Close",
+    "CloseCode",
+    "Opcode",
+]
+
+
+class Opcode(enum.IntEnum):
+    """What a frame is."""
+
+    CONT, TEXT, BINARY = 0x00, 0x01, 0x02
+    CLOSE, PING, PONG = 0x08, 0x09, 0x0A
+
+
+OP_CONT = Opcode.CONT
+OP_TEXT = Opcode.TEXT
+OP_BINARY = Opcode.BINARY
+OP_CLOSE = Opcode.CLOSE
+OP_PING = Opcode.PING
+OP_PONG = Opcode.PONG
 
 
 class CloseCode(enum.IntEnum):

@@ -1,16 +1,35 @@
-"""What the server answered to the opening handshake."""
+"""The request and the response of the opening handshake."""
 
 from __future__ import annotations
 
 import dataclasses
 from typing import TYPE_CHECKING
 
+from ._options import USER_AGENT
+
 
 if TYPE_CHECKING:
     from .datastructures import Headers
 
 
-__all__ = ["Response"]
+__all__ = ["USER_AGENT", "Request", "Response"]
+
+
+@dataclasses.dataclass
+class Request:
+    """An HTTP request.
+
+    Attributes:
+        path: Path and query.
+        headers: Headers.
+        method: Method.
+        protocol: Version of HTTP.
+    """
+
+    path: str
+    headers: Headers
+    method: str = "GET"
+    protocol: str = "HTTP/1.1"
 
 
 @dataclasses.dataclass

@@ -12,83 +12,28 @@ peer closes, and receives ahead.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from . import _core
-from ._connection import ConnectionAttributes
-from ._options import (
-    INBOX_LIMIT,
-    MAX_SIZE,
-    USER_AGENT,
-    WRITE_LIMIT,
-    check_timeout,
-    connect_options,
-)
+from ._opening import Opening
+from ._options import INBOX_LIMIT, MAX_SIZE, USER_AGENT, WRITE_LIMIT, check_timeout
+from .sync.client import open_connection
+from .sync.connection import WebSocket
 
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from ssl import SSLContext
-    from types import TracebackType
 
-    from typing_extensions import Self
+    from typing_extensions import Unpack
 
+    from ._network import RouteKeywords
     from .datastructures import HeadersLike
     from .extensions.permessage_deflate import ClientPerMessageDeflateFactory
+    from .tls import FilePath
+    from .typing import LoggerLike
 
 
 __all__ = ["WebSocket", "connect"]
-
-
-class WebSocket(ConnectionAttributes, _core.SyncConnection):
-    """An open connection, as `connect` returns it.
-
-    All methods may be called from any thread. While one thread is in `recv`, others may
-    `send` and `close`. Used as a context manager, it is closed at the end: with code
-    1000, or with 1011 if the block raised.
-
-    Iterating yields messages until the connection is closed; it ends silently if that
-    was a normal closure, and raises `ConnectionClosedError` otherwise.
-    """
-
-    __slots__ = ("__weakref__", "_id")
-
-    def recv_streaming(self, decode: bool | None = None) -> Iterator[str | bytes]:
-        """Receive the next message fragment by fragment, as the fragments arrive.
-
-        If the iterator isn't used up, the message stays where it is: `recv` raises
-        `ConcurrencyError`, and another `recv_streaming` yields what is left of it. That
-        is also how to go on after a `TimeoutError`.
-
-        Args:
-            decode: ``True`` for ``str`` and ``False`` for ``bytes``, whatever the
-                message is.
-
-        Yields:
-            Fragments: ``str`` if the message is text, ``bytes`` if it is binary. A
-            character that is cut by the end of a fragment comes with the next one.
-
-        Raises:
-            ConnectionClosed: If the connection is closed and no fragment is left.
-            TimeoutError: If ``receive_timeout`` has passed for one fragment.
-            ConcurrencyError: If another thread is in `recv` or `recv_streaming`.
-        """
-        is_last = False
-        while not is_last:
-            fragment, is_last = self.recv_fragment(decode)
-            yield fragment
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close(1000 if exc_type is None else 1011)
 
 
 def connect(
@@ -96,11 +41,11 @@ def connect(
     connect_timeout: float | None = 30.0,
     receive_timeout: float | None = 30.0,
     *,
-    # TCP/TLS
+    # TLS
     ssl: SSLContext | bool | None = None,
-    ca_file: str | os.PathLike[str] | None = None,
-    client_cert: str | os.PathLike[str] | None = None,
-    client_key: str | os.PathLike[str] | None = None,
+    ca_file: FilePath | None = None,
+    client_cert: FilePath | None = None,
+    client_key: FilePath | None = None,
     server_hostname: str | None = None,
     # WebSocket
     origin: str | None = None,
@@ -110,6 +55,7 @@ def connect(
     # HTTP
     additional_headers: HeadersLike | None = None,
     user_agent_header: str | None = USER_AGENT,
+    proxy: str | Literal[True] | None = True,
     # Timeouts
     close_timeout: float | None = 10.0,
     ping_interval: float | None = None,
@@ -118,6 +64,11 @@ def connect(
     max_size: int | tuple[int | None, int | None] | None = MAX_SIZE,
     max_queue: int | tuple[int | None, int | None] | None = None,
     inbox_limit: int = INBOX_LIMIT,
+    # Logging
+    logger: LoggerLike | None = None,
+    # Customization
+    create_connection: type[WebSocket] | None = None,
+    **network: Unpack[RouteKeywords],
 ) -> WebSocket:
     """Connect to a WebSocket server and return the open connection.
 
@@ -127,7 +78,7 @@ def connect(
         url: The server's ``ws://`` or ``wss://`` URL. A user name and password in it
             are sent as Basic authentication.
         connect_timeout: Seconds for resolving the name, connecting, TLS and the opening
-            handshake together. ``None`` is no limit.
+            handshake together, redirects included. ``None`` is no limit.
         receive_timeout: Seconds that `WebSocket.recv` waits. ``None`` is no limit.
         ssl: An `ssl.SSLContext`, of which trust anchors, verification, versions and
             ALPN are honoured; what can't be is refused. ``None`` or ``True`` verify the
@@ -143,6 +94,9 @@ def connect(
             default ones of ``compression``.
         additional_headers: Further headers of the request.
         user_agent_header: The ``User-Agent`` header; ``None`` to send none.
+        proxy: ``True`` uses the proxy that the environment names for the URL, if any;
+            ``None`` uses none; a string is the URL of the one to use, with the scheme
+            ``http``, ``https``, ``socks4``, ``socks4a``, ``socks5`` or ``socks5h``.
         close_timeout: Seconds for the closing handshake. ``None`` is no limit.
         ping_interval: Seconds between pings that keep the connection alive and notice
             when it is dead. ``None`` sends none.
@@ -157,36 +111,50 @@ def connect(
             what is read at once, up to 128 KiB. ``None`` is no limit.
         inbox_limit: Bytes of messages that are received ahead before the server is
             slowed down.
+        logger: Where the connection's records go, instead of the loggers below
+            ``websocket_rs``.
+        create_connection: A subclass of `WebSocket` to make, or a function that takes
+            its arguments and returns one.
+        network: Which way to go to the server: ``sock``, ``host``, ``port``,
+            ``local_addr``, ``family``, ``happy_eyeballs_delay``, ``proxy_ssl``,
+            ``proxy_server_hostname``, or ``unix`` and ``path``; see `RouteKeywords`.
 
     Raises:
         InvalidURI: If the URL isn't a valid WebSocket URL.
+        InvalidProxy: If the URL of the proxy isn't valid.
         TypeError, ValueError: If another argument is wrong. Nothing was sent.
         ConnectError: If the network fails; also the `OSError` subclass that says how:
             `ConnectionRefusedError`, `socket.gaierror`, ...
         ssl.SSLCertVerificationError: If the server's certificate isn't accepted.
-        InvalidHandshake: If the server doesn't agree to WebSocket.
+        InvalidHandshake: If the server doesn't agree to WebSocket, or (`ProxyError`)
+            the proxy doesn't connect to it.
         TimeoutError: If ``connect_timeout`` has passed; the text names the phase.
     """
-    options = connect_options(
+    opening = Opening(
         url,
-        connect_timeout,
+        open_timeout=check_timeout("connect_timeout", connect_timeout),
+        origin=origin,
+        extensions=extensions,
+        subprotocols=subprotocols,
+        compression=compression,
+        additional_headers=additional_headers,
+        user_agent_header=user_agent_header,
+        proxy=proxy,
+        ping_interval=ping_interval,
+        ping_timeout=ping_timeout,
+        close_timeout=close_timeout,
+        max_size=max_size,
+        max_queue=max_queue,
+        inbox_limit=inbox_limit,
+        write_limit=WRITE_LIMIT,
+        logger=logger,
+        create_connection=create_connection,
         ssl=ssl,
         ca_file=ca_file,
         client_cert=client_cert,
         client_key=client_key,
         server_hostname=server_hostname,
-        additional_headers=additional_headers,
-        origin=origin,
-        subprotocols=subprotocols,
-        compression=compression,
-        extensions=extensions,
-        user_agent_header=user_agent_header,
-        close_timeout=close_timeout,
-        ping_interval=ping_interval,
-        ping_timeout=ping_timeout,
-        max_size=max_size,
-        max_queue=max_queue,
-        inbox_limit=inbox_limit,
-        write_limit=WRITE_LIMIT,
+        network=dict(network),
     )
-    return WebSocket(options, check_timeout("receive_timeout", receive_timeout))
+    timeout = check_timeout("receive_timeout", receive_timeout)
+    return open_connection(opening, timeout)

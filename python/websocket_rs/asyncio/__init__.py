@@ -1,0 +1,1 @@
+"""The asyncio client, under the names that `websockets` gives it."""

@@ -1,0 +1,1 @@
+"""The blocking client, under the names that `websockets` gives it."""
