@@ -23,6 +23,7 @@ from typing import assert_type
 import websocket_rs
 from websocket_rs import Close, State, async_client, sync_client
 from websocket_rs.datastructures import Headers
+from websocket_rs.typing import Subprotocol
 from websocket_rs.exceptions import CertificateError, ConnectError, InvalidStatus
 
 
@@ -47,7 +48,7 @@ def blocking() -> None:
         assert_type(ws.id, uuid.UUID)
         assert_type(ws.name, str)
         assert_type(ws.state, State)
-        assert_type(ws.subprotocol, str | None)
+        assert_type(ws.subprotocol, Subprotocol | None)
         assert_type(ws.close_code, int | None)
         assert_type(ws.close_reason, str | None)
 
@@ -114,6 +115,115 @@ def mistakes(ws: sync_client.WebSocket, other: async_client.AsyncWebSocket) -> N
 '''
 
 
+REPLACED = '''
+"""A program written for websockets, whose imports are replaced."""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Any, assert_type
+
+from websockets.asyncio.client import ClientConnection, connect, unix_connect
+from websockets.datastructures import Headers, HeadersLike
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
+from websockets.frames import Close, CloseCode
+from websockets.http11 import Request, Response
+from websockets.protocol import State
+from websockets.sync import client as sync
+from websockets.typing import Data, LoggerLike, Origin, Subprotocol
+from websockets.uri import parse_uri
+
+
+class Mine(ClientConnection):
+    async def greet(self) -> Data:
+        await self.send("Hello")
+        return await self.recv()
+
+
+async def use(ws: ClientConnection) -> None:
+    assert_type(await ws.recv(), str | bytes)
+    assert_type(await ws.recv(decode=True), str)
+    assert_type(await ws.recv(decode=False), bytes)
+    await ws.send("text")
+    await ws.send(b"bytes", text=True)
+    await ws.send(["frag", "ments"])
+    async for message in ws:
+        assert_type(message, str | bytes)
+    async for fragment in ws.recv_streaming():
+        assert_type(fragment, str | bytes)
+    waiter = await ws.ping()
+    assert_type(await waiter, float)
+    assert_type(ws.latency, float)
+    assert_type(ws.state, State)
+    assert_type(ws.close_code, int | None)
+    assert_type(ws.close_reason, str | None)
+    assert_type(ws.subprotocol, Subprotocol | None)
+    if ws.request is not None and ws.response is not None:
+        assert_type(ws.request, Request)
+        assert_type(ws.response, Response)
+        assert_type(ws.response.headers["Date"], str)
+    host, port = ws.remote_address[:2]
+    print(host, port, ws.id.hex)
+    await ws.close(CloseCode.GOING_AWAY, "bye")
+    await ws.wait_closed()
+
+
+async def run(
+    uri: str, headers: HeadersLike, logger: LoggerLike, **options: Any
+) -> None:
+    async with connect(
+        uri,
+        origin=Origin("https://example.com"),
+        subprotocols=[Subprotocol("chat")],
+        extensions=[ClientPerMessageDeflateFactory()],
+        additional_headers=headers,
+        open_timeout=None,
+        ping_interval=None,
+        max_size=(None, 2**20),
+        max_queue=(16, 4),
+        logger=logger,
+        create_connection=Mine,
+        ssl=None,
+        **options,
+    ) as ws:
+        await use(ws)
+    async for ws in connect(uri, process_exception=lambda exc: None):
+        try:
+            await use(ws)
+        except ConnectionClosed as exc:
+            assert_type(exc.rcvd, Close | None)
+            continue
+    ws = await unix_connect("/tmp/socket")
+    try:
+        await use(ws)
+    except ConnectionClosedError as exc:
+        print(exc.rcvd_then_sent)
+    except InvalidStatus as exc:
+        assert_type(exc.response.status_code, int)
+        print(len(exc.response.body))
+
+
+def blocking(uri: str, messages: Iterable[str]) -> None:
+    with sync.connect(uri, additional_headers=Headers([("A", "b")])) as ws:
+        assert_type(ws, sync.ClientConnection)
+        ws.send(messages)
+        assert_type(ws.recv(timeout=1), str | bytes)
+        assert_type(ws.recv(decode=False), bytes)
+        for message in ws:
+            assert_type(message, str | bytes)
+        assert_type(ws.ping().wait(1), bool)
+    for ws in sync.reconnect(uri, open_timeout=5):
+        print(ws.state is State.OPEN)
+    for ws in sync.connect(uri, legacy=False):
+        assert_type(ws, sync.ClientConnection)
+
+
+assert_type(parse_uri("ws://localhost").port, int)
+asyncio.run(run("ws://localhost", {}, logging.getLogger()))
+'''
+
+
 def run(*arguments: str) -> None:
     """Run a module of this interpreter, which must find nothing wrong."""
     done = subprocess.run(
@@ -140,6 +250,34 @@ def test_programs_are_typed(tmp_path):
     program.write_text(SAMPLE)
     options = ["--strict", "--python-version", "3.11", "--warn-unused-ignores"]
     run("mypy", *options, str(program))
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("package", ["websockets", "websocket_rs"])
+def test_programs_for_websockets_are_typed(tmp_path, package):
+    """A program with the types of websockets is typed after the change of imports."""
+    if package == "websockets":
+        needed = pytest.importorskip("websockets.version").version
+        if int(needed.split(".")[0]) < 17:
+            pytest.skip("written for websockets 17: pip install -U websockets")
+    program = tmp_path / "program.py"
+    program.write_text(REPLACED.replace("from websockets", f"from {package}"))
+    options = ["--strict", "--python-version", "3.11", "--warn-unused-ignores"]
+    run("mypy", *options, str(program))
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("sample", [SAMPLE, REPLACED], ids=["own", "replaced"])
+def test_programs_are_typed_for_pyright(tmp_path, sample):
+    """Pyright understands the types too, where it is installed."""
+    pytest.importorskip("pyright", reason="pip install pyright")
+    # It fetches its own program when it is first used.
+    works = [sys.executable, "-m", "pyright", "--version"]
+    if subprocess.run(works, capture_output=True, check=False).returncode != 0:
+        pytest.skip("pyright can't fetch its program")
+    program = tmp_path / "program.py"
+    program.write_text(sample.replace("from websockets", "from websocket_rs"))
+    run("pyright", "--pythonpath", sys.executable, str(program))
 
 
 @pytest.mark.timeout(300)
