@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import gc
 import inspect
+import os
 import ssl
 import sys
 from collections.abc import Callable, Iterator
@@ -51,7 +52,11 @@ DEFAULT_TIMEOUT = 25.0
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marker of this suite."""
+    """Declare the marker of this suite, and forget proxies."""
+    # Proxies of the environment can't reach the servers of the tests.
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy"):
+            del os.environ[name]
     config.addinivalue_line(
         "markers", "main_thread: run the test on the main thread, for its signals"
     )

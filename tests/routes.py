@@ -17,6 +17,8 @@ from websocket_rs.tls import interpret
 
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from conftest import Certificates
     from proxy_server import ProxyServer
     from support import Address
@@ -59,7 +61,9 @@ def options_for(
         "inbox_limit": 16 * MIB,
         "write_limit": MIB,
     }
-    return connect_options(url, connect_timeout, **{**arguments, **changes})
+    return connect_options(
+        url, open_timeout=connect_timeout, **{**arguments, **changes}
+    )
 
 
 def options_of(address: Address, **changes: Any) -> ConnectOptions:
@@ -75,8 +79,23 @@ def open_sync(options: ConnectOptions) -> sync_client.WebSocket:
 def open_async(options: ConnectOptions) -> async_client.connect:
     """Return what opens a connection with the asyncio client."""
     connecting = async_client.connect("ws://unused/", receive_timeout=5000 * MS)
-    connecting._options = options
+    connecting._opening = Ready(connecting._opening, options)
     return connecting
+
+
+class Ready:
+    """What `connect` opens a connection with, chosen by the test."""
+
+    create_connection = None
+    logger = None
+
+    def __init__(self, opening: Any, options: ConnectOptions) -> None:
+        self.opening = opening
+        self.options = options
+
+    def attempts(self) -> Iterator[ConnectOptions]:
+        """Yield the options, once."""
+        yield self.options
 
 
 def through(

@@ -36,6 +36,7 @@ def test_connect_signature():
     assert parameters["connect_timeout"].default == 30.0
     assert parameters["receive_timeout"].default == 30.0
     keywords = {k: p for k, p in parameters.items() if k not in list(parameters)[:3]}
+    assert keywords.pop("network").kind is inspect.Parameter.VAR_KEYWORD
     assert all(p.kind is p.KEYWORD_ONLY for p in keywords.values())
     assert keywords.pop("user_agent_header").default
     assert keywords.pop("write_limit").default
