@@ -32,8 +32,11 @@ from websocket_rs.sync_client import connect
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-pytest.register_assert_rewrite("proxy_server", "raw_server", "routes", "support")
+pytest.register_assert_rewrite(
+    "counterparts", "proxy_server", "raw_server", "routes", "support"
+)
 
+from counterparts import FACES, PACKAGES, Library, Recorder  # noqa: E402
 from proxy_server import ProxyServer  # noqa: E402
 from raw_server import MS, Peer, RawServer, Script  # noqa: E402
 from routes import HTTP, SOCKS  # noqa: E402
@@ -327,3 +330,32 @@ def proxy_server(certificates: Certificates) -> Iterator[ProxyServerFactory]:
     yield start
     for proxy in proxies:
         proxy.stop()
+
+
+@pytest.fixture(params=FACES)
+def compare(
+    request: pytest.FixtureRequest, raw_server: RawServerFactory
+) -> Callable[..., list[Any]]:
+    """Run a scenario with `websockets` and with `websocket_rs`.
+
+    The outcomes are the scenario's result, and what its peer got: the line of the
+    request, its headers, and the frames.
+    """
+
+    def run(
+        scenario: Callable[..., Any],
+        speech: Script | None = None,
+        *headers: str,
+        accepts: bool = True,
+    ) -> list[Any]:
+        outcomes = []
+        for package in PACKAGES:
+            recorder = Recorder(speech, *headers)
+            server = raw_server(recorder if accepts else speech)
+            library = Library(package, request.param)
+            result = asyncio.run(scenario(library, server.url))
+            server.join()
+            outcomes.append((result, recorder.line, recorder.headers, recorder.frames))
+        return outcomes
+
+    return run

@@ -10,7 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
+import importlib.metadata
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from raw_server import CLOSE, PING, PONG, Peer
 
@@ -21,6 +24,11 @@ if TYPE_CHECKING:
 
 PACKAGES = ["websockets", "websocket_rs"]
 FACES = ["sync", "asyncio"]
+
+WITH_WEBSOCKETS_17 = pytest.mark.skipif(
+    int(importlib.metadata.version("websockets").split(".")[0]) < 17,
+    reason="compared with websockets 17 or newer: pip install -U websockets",
+)
 
 
 class Library:
@@ -159,3 +167,10 @@ class Recorder:
                 if frame.opcode == CLOSE:
                     peer.send_frame(CLOSE, frame.payload)
                     return
+
+
+def same(outcomes: list[Any]) -> Any:
+    """Check that both packages saw the same; return what it was."""
+    theirs, ours = outcomes
+    assert ours == theirs
+    return ours
