@@ -156,14 +156,33 @@ _LAZY = {
     "StatusLike": "typing",
     "Subprotocol": "typing",
 }
+_MODULES = frozenset(
+    {
+        "asyncio",
+        "client",
+        "datastructures",
+        "extensions",
+        "frames",
+        "http11",
+        "protocol",
+        "proxy",
+        "sync",
+        "typing",
+        "uri",
+        "version",
+    }
+)
+"""What a program may reach through the package without importing it."""
 
 
 def __getattr__(name: str) -> Any:
     """Import what is seldom needed when it is asked for."""
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
+    if name in _MODULES:
+        return import_module(f".{name}", __name__)
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f".{_LAZY[name]}", __name__), name)
     globals()[name] = value
     return value
