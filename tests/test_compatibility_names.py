@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 
@@ -10,6 +11,7 @@ import websockets
 
 import websocket_rs
 from counterparts import WITH_WEBSOCKETS_17
+from support import run_script
 
 
 pytestmark = WITH_WEBSOCKETS_17
@@ -181,3 +183,172 @@ def test_method_signatures(face, name):
             assert int(own.default) == int(parameter.default)
         elif parameter.name != "self":
             assert own.default == parameter.default, parameter
+
+
+def parameters_of(package, path):
+    """Return the parameters of what a path within a package names."""
+    module, _, name = path.rpartition(".")
+    value = getattr(importlib.import_module(f"{package}.{module}"), name)
+    return inspect.signature(value).parameters
+
+
+def test_reconnect_signature():
+    """`reconnect` has the same parameters with the same defaults.
+
+    Those that it shares with `connect` stand in the signature of `connect` alone.
+    """
+    theirs = parameters_of("websockets", "sync.client.reconnect")
+    ours = {
+        **parameters_of("websocket_rs", "sync.client.connect"),
+        **parameters_of("websocket_rs", "sync.client.reconnect"),
+    }
+    for parameter in theirs.values():
+        if parameter.name in IN_NETWORK | {"kwargs", "user_agent_header"}:
+            continue
+        own = ours[parameter.name]
+        assert own.kind == parameter.kind, parameter
+        if callable(parameter.default):
+            assert own.default.__name__ == parameter.default.__name__
+        else:
+            assert own.default == parameter.default, parameter
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "asyncio.client.unix_connect",
+        "sync.client.unix_connect",
+        "sync.client.unix_reconnect",
+        "client.backoff",
+        "client.process_exception",
+        "extensions.permessage_deflate.ClientPerMessageDeflateFactory",
+        "uri.WebSocketURI",
+        "uri.parse_uri",
+        "proxy.Proxy",
+        "proxy.parse_proxy",
+        "proxy.get_proxy",
+        "datastructures.Headers",
+        "frames.Close",
+        "http11.Request",
+        "http11.Response",
+    ],
+)
+def test_signature(path):
+    """Functions and values are called with the same arguments."""
+    theirs = parameters_of("websockets", path)
+    ours = parameters_of("websocket_rs", path)
+    for parameter in theirs.values():
+        # `legacy` is passed on with the others, and `_exception` is a deprecated field.
+        if parameter.name in ("kwargs", "legacy", "_exception"):
+            continue
+        own = ours[parameter.name]
+        assert own.kind == parameter.kind, parameter
+        if parameter.default is not inspect.Parameter.empty:
+            assert own.default == parameter.default, parameter
+
+
+SANS_IO_METHODS = {"check", "exception", "parse", "serialize", "set_insecure"}
+"""What values need for a protocol without I/O."""
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "datastructures.Headers",
+        "frames.Close",
+        "frames.CloseCode",
+        "protocol.State",
+        "http11.Request",
+        "http11.Response",
+        "uri.WebSocketURI",
+        "proxy.Proxy",
+    ],
+)
+def test_value_members(path):
+    """Values have the same methods and attributes."""
+    module, _, name = path.rpartition(".")
+    theirs, ours = (
+        getattr(importlib.import_module(f"{package}.{module}"), name)
+        for package in ("websockets", "websocket_rs")
+    )
+    public = {member for member in dir(theirs) if not member.startswith("_")}
+    assert public - SANS_IO_METHODS - set(dir(ours)) == set()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "transport",
+        "protocol",
+        "recv_messages",
+        "connection_lost_waiter",
+        "fail_connection",
+        "socket",
+        "recv_events_thread",
+    ],
+)
+def test_missing_member(echo_server, name):
+    """What can't be there names what to use instead, and isn't there for hasattr."""
+    from websocket_rs.sync.client import connect
+
+    with connect(echo_server.url) as ws:
+        assert not hasattr(ws, name)
+        with pytest.raises(NotImplementedError, match=r"has no .*: .*"):
+            getattr(ws, name)
+
+
+@pytest.mark.parametrize("face", ["sync", "asyncio"])
+def test_properties(face):
+    """Coroutines, generators and properties are what they are in websockets."""
+    kinds = []
+    for package in ("websockets", "websocket_rs"):
+        module = importlib.import_module(f"{package}.{face}.client")
+        cls = module.ClientConnection
+        kinds.append(
+            {
+                name: (
+                    inspect.iscoroutinefunction(getattr(cls, name)),
+                    inspect.isasyncgenfunction(getattr(cls, name)),
+                    callable(getattr(cls, name)),
+                )
+                for name in dir(cls)
+                if name in MEMBERS
+            }
+        )
+    assert kinds[0].items() <= kinds[1].items()
+
+
+MEMBERS = {
+    "close",
+    "close_code",
+    "close_reason",
+    "local_address",
+    "ping",
+    "pong",
+    "recv",
+    "recv_streaming",
+    "remote_address",
+    "send",
+    "state",
+    "subprotocol",
+    "wait_closed",
+}
+
+
+def test_package_gives_its_modules():
+    """A program that imports just the package finds the modules below it."""
+    source = """if True:
+        import importlib, sys
+        package = importlib.import_module(sys.argv[1])
+        names = ["exceptions", "frames", "protocol", "typing", "http11", "client",
+                 "datastructures", "uri", "version", "asyncio", "sync", "proxy",
+                 "extensions"]
+        # This imports most of websockets.
+        package.connect
+        print([name for name in names if hasattr(package, name)])
+    """
+    theirs, ours = (
+        run_script(source, package).stdout for package in ("websockets", "websocket_rs")
+    )
+    found = set(ast.literal_eval(theirs))
+    assert found <= set(ast.literal_eval(ours))
