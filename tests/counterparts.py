@@ -65,6 +65,20 @@ class Library:
             return Blocking(self.client.connect(uri, legacy=True, **options))
         return await self.client.connect(uri, **options)
 
+    async def reconnect(self, uri: str, **options: Any) -> AsyncIterator[Any]:
+        """Yield one connection after the other."""
+        options.setdefault("proxy", None)
+        if self.face == "sync":
+            for ws in self.client.reconnect(uri, **options):
+                yield Blocking(ws)
+        else:
+            async for ws in self.client.connect(uri, **options):
+                yield ws
+
+    def module(self, name: str) -> Any:
+        """Return a module of the package."""
+        return importlib.import_module(f"{self.package}.{name}")
+
     async def latency(self, ws: Any, data: Any = None) -> Any:
         """Send a ping and await its pong; return the type of the latency."""
         waiter = await ws.ping(data)

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from counterparts import FACES, PACKAGES, WITH_WEBSOCKETS_17, Library, error_of, same
-from raw_server import MS, accept_key
+from counterparts import (
+    FACES,
+    PACKAGES,
+    WITH_WEBSOCKETS_17,
+    Library,
+    error_of,
+    same,
+)
+from raw_server import MS, TEXT, accept_key
 
 
 pytestmark = [
@@ -85,6 +92,8 @@ def test_wrong_answer(compare, answer):
 
 REQUESTS = {
     "default": {},
+    "user agent": {"user_agent_header": "Mine/1.0"},
+    "user agent in headers": {"additional_headers": {"User-Agent": "Mine/1.0"}},
     "no compression": {"compression": None},
     "origin": {"origin": "https://example.com"},
     "subprotocols": {"subprotocols": ["a", "b"]},
@@ -101,7 +110,13 @@ def test_request(compare, options):
     async def scenario(library, uri):
         async with library.connect(uri + "/path?query=1", **options) as ws:
             names = [name for name, _ in ws.request.headers.raw_items()]
-            return ws.request.path, names, ws.response.status_code, ws.subprotocol
+            agents = [
+                agent
+                for agent in ws.request.headers.get_all("User-Agent")
+                if "websocket" not in agent
+            ]
+            response = ws.response.status_code, str(ws.response.headers)[:60]
+            return ws.request.path, names, agents, response, ws.subprotocol
 
     same(compare(scenario))
 
@@ -200,25 +215,105 @@ def test_refused_connection(compare):
     same(compare(scenario, lambda peer: None, accepts=False))
 
 
-def test_redirect(compare):
-    """Redirects within the origin are followed."""
-    hops = []
+@pytest.mark.parametrize("headers", [{"X-A": "1"}, [("X-A", "1"), ("x-a", "2")]])
+def test_request_headers_object(compare, headers):
+    """Headers are taken as an object of the package too."""
+
+    async def scenario(library, uri):
+        given = library.datastructures.Headers(headers)
+        async with library.connect(uri, additional_headers=given) as ws:
+            return ws.request.headers.get_all("x-a")
+
+    same(compare(scenario))
+
+
+TARGETS = ["", "/", "?a=b", "/a?b?c", "/a%20b", "//double", "/;p", "/pä?q=ü"]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_request_target(compare, target):
+    """Path and query of the URI are what is requested."""
+
+    async def scenario(library, uri):
+        async with library.connect(uri + target) as ws:
+            return ws.request.path
+
+    same(compare(scenario))
+
+
+HELLO = b"\xf2\x48\xcd\xc9\xc9\x07\x00"
+"""The text Hello, compressed (RFC 7692, section 7.2.3.1)."""
+AGREEMENTS = [
+    "permessage-deflate",
+    "permessage-deflate; server_no_context_takeover",
+    "permessage-deflate; client_no_context_takeover",
+    "permessage-deflate; server_max_window_bits=10",
+    "permessage-deflate; client_max_window_bits=10",
+    'permessage-deflate; client_max_window_bits="12"',
+    "permessage-deflate; server_max_window_bits=7",
+    "permessage-deflate; server_max_window_bits=16",
+    "permessage-deflate; server_max_window_bits=010",
+    "permessage-deflate; server_max_window_bits",
+    "permessage-deflate; client_max_window_bits",
+    "permessage-deflate; client_no_context_takeover=1",
+    "permessage-deflate; server_no_context_takeover; server_no_context_takeover",
+    "permessage-deflate, permessage-deflate",
+    "permessage-deflate; bogus",
+    "Permessage-Deflate",
+    "permessage-deflate;",
+    "",
+]
+
+
+@pytest.mark.parametrize("agreement", AGREEMENTS)
+@pytest.mark.parametrize("compression", ["deflate", None])
+def test_compression_agreed(compare, agreement, compression):
+    """The same answers to the offer of compression are agreed to."""
 
     def speech(peer):
         request = peer.read_request()
-        hops.append(request.target)
-        if request.target == "/new":
-            peer.sock.sendall(peer.response())
+        header = f"Sec-WebSocket-Extensions: {agreement}"
+        peer.sock.sendall(peer.response(header))
+        compressed = "permessage-deflate" in request.raw.decode().lower()
+        try:
+            peer.send_frame(TEXT, HELLO if compressed else "Hello", rsv=4 * compressed)
             peer.answer_close()
-        else:
-            peer.sock.sendall(
-                b"HTTP/1.1 302 Found\r\nLocation: /new\r\nContent-Length: 0\r\n\r\n"
-            )
-            peer.wait_eof()
+        except (EOFError, OSError):
+            # The client doesn't agree.
+            peer.close()
 
     async def scenario(library, uri):
-        async with library.connect(uri + "/old") as ws:
-            return ws.request.path
+        try:
+            async with library.connect(uri, compression=compression) as ws:
+                return await error_of(ws.recv())
+        except library.exceptions.InvalidHandshake as exc:
+            return type(exc).__name__
 
     same(compare(scenario, speech, accepts=False))
-    assert hops == ["/old", "/new"] * 2
+
+
+OFFERS = [
+    {},
+    {"server_no_context_takeover": True},
+    {"client_no_context_takeover": True},
+    {"server_max_window_bits": 10},
+    {"client_max_window_bits": 10},
+    {"client_max_window_bits": None},
+    {"server_max_window_bits": 9, "client_max_window_bits": 9},
+    {"compress_settings": {"level": 1, "memLevel": 4}},
+]
+
+
+@pytest.mark.parametrize("compression", ["deflate", None])
+@pytest.mark.parametrize("offer", OFFERS)
+def test_compression_offered(compare, offer, compression):
+    """The parameters of compression are offered in the same words."""
+
+    async def scenario(library, uri):
+        deflate = library.module("extensions.permessage_deflate")
+        factory = deflate.ClientPerMessageDeflateFactory(**offer)
+        options = {"extensions": [factory], "compression": compression}
+        async with library.connect(uri, **options) as ws:
+            return ws.request.headers["Sec-WebSocket-Extensions"]
+
+    same(compare(scenario))
