@@ -7,10 +7,11 @@ peer closes, and receives ahead.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import _core
 from .._connection import ConnectionAttributes, exit_code
+from ..exceptions import ConnectionClosedOK
 
 
 if TYPE_CHECKING:
@@ -49,6 +50,12 @@ class WebSocket(ConnectionAttributes, _core.SyncConnection):
         # What opens the connection is `__new__`, in the core.
         self._set_logger(logger)
 
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        # The core iterates without a call of `recv`, unless that was overridden.
+        if cls.recv is not WebSocket.recv and cls.__next__ is WebSocket.__next__:
+            cls.__next__ = _next_message  # type: ignore[method-assign, assignment]
+
     def recv_streaming(self, decode: bool | None = None) -> Iterator[str | bytes]:
         """Receive the next message fragment by fragment, as the fragments arrive.
 
@@ -84,3 +91,10 @@ class WebSocket(ConnectionAttributes, _core.SyncConnection):
         traceback: TracebackType | None,
     ) -> None:
         self.close(exit_code(exc_type))
+
+
+def _next_message(ws: WebSocket) -> str | bytes:
+    try:
+        return ws.recv()
+    except ConnectionClosedOK:
+        raise StopIteration from None
