@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from counterparts import WITH_WEBSOCKETS_17
+
 
 ROOT = Path(__file__).parent.parent
 
@@ -118,14 +120,24 @@ def mistakes(ws: sync_client.WebSocket, other: async_client.AsyncWebSocket) -> N
 REPLACED = '''
 """A program written for websockets, whose imports are replaced."""
 
+# pyright: strict
 import asyncio
 import logging
-from collections.abc import Iterable
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from typing import Any, assert_type
 
 from websockets.asyncio.client import ClientConnection, connect, unix_connect
+from websockets.client import backoff, process_exception
 from websockets.datastructures import Headers, HeadersLike
-from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
+from websockets.exceptions import (
+    ConcurrencyError,
+    ConnectionClosed,
+    ConnectionClosedError,
+    InvalidHandshake,
+    InvalidStatus,
+    InvalidURI,
+)
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.frames import Close, CloseCode
 from websockets.http11 import Request, Response
@@ -154,19 +166,62 @@ async def use(ws: ClientConnection) -> None:
         assert_type(fragment, str | bytes)
     waiter = await ws.ping()
     assert_type(await waiter, float)
+    assert_type(await ws.pong(b"data"), None)
+    attributes(ws)
+    host, port = ws.remote_address[:2]
+    print(host, port)
+    await ws.close(CloseCode.GOING_AWAY, "bye")
+    await ws.wait_closed()
+
+
+def attributes(ws: ClientConnection | sync.ClientConnection) -> None:
+    assert_type(ws.id, uuid.UUID)
     assert_type(ws.latency, float)
     assert_type(ws.state, State)
     assert_type(ws.close_code, int | None)
     assert_type(ws.close_reason, str | None)
     assert_type(ws.subprotocol, Subprotocol | None)
+    assert_type(ws.debug, bool)
+    ws.logger.info("logged")
     if ws.request is not None and ws.response is not None:
         assert_type(ws.request, Request)
+        assert_type(ws.request.path, str)
         assert_type(ws.response, Response)
+        assert_type(ws.response.reason_phrase, str)
+        assert_type(ws.response.headers, Headers)
         assert_type(ws.response.headers["Date"], str)
-    host, port = ws.remote_address[:2]
-    print(host, port, ws.id.hex)
-    await ws.close(CloseCode.GOING_AWAY, "bye")
-    await ws.wait_closed()
+        assert_type(ws.response.headers.get_all("Date"), list[str])
+        assert_type(list(ws.response.headers.raw_items()), list[tuple[str, str]])
+
+
+def callback(exc: Exception) -> Exception | None:
+    return exc if isinstance(exc, InvalidURI) else process_exception(exc)
+
+
+async def messages(ws: ClientConnection) -> AsyncIterator[Data]:
+    async for message in ws:
+        yield message
+
+
+class Client:
+    """What keeps a connection and passes keywords on."""
+
+    websocket: ClientConnection | None = None
+
+    def __init__(self, uri: str, on_message: Callable[[Data], Awaitable[None]]) -> None:
+        self.uri = uri
+        self.on_message = on_message
+
+    async def start(self, **options: Any) -> None:
+        self.websocket = await connect(self.uri, **options)
+        async for message in messages(self.websocket):
+            await self.on_message(message)
+
+    async def say(self, what: dict[str, str] | str) -> None:
+        if self.websocket is None or self.websocket.state is not State.OPEN:
+            raise LookupError
+        await asyncio.wait_for(self.websocket.send(str(what)), 1)
+        assert_type(await asyncio.wait_for(self.websocket.recv(), 1), str | bytes)
 
 
 async def run(
@@ -188,11 +243,14 @@ async def run(
         **options,
     ) as ws:
         await use(ws)
-    async for ws in connect(uri, process_exception=lambda exc: None):
+    async for ws in connect(uri, process_exception=callback, reconnect_delays=backoff):
         try:
             await use(ws)
         except ConnectionClosed as exc:
             assert_type(exc.rcvd, Close | None)
+            assert_type(exc.sent, Close | None)
+            if exc.rcvd is not None and exc.rcvd.code == CloseCode.GOING_AWAY:
+                assert_type(exc.rcvd.reason, str)
             continue
     ws = await unix_connect("/tmp/socket")
     try:
@@ -202,6 +260,12 @@ async def run(
     except InvalidStatus as exc:
         assert_type(exc.response.status_code, int)
         print(len(exc.response.body))
+    except InvalidURI as exc:
+        assert_type(exc.uri, str)
+    except (ConcurrencyError, InvalidHandshake, OSError) as exc:
+        print(exc)
+    connections = await asyncio.gather(connect(uri), connect(uri))
+    await asyncio.gather(*(use(ws) for ws in connections))
 
 
 def blocking(uri: str, messages: Iterable[str]) -> None:
@@ -213,12 +277,26 @@ def blocking(uri: str, messages: Iterable[str]) -> None:
         for message in ws:
             assert_type(message, str | bytes)
         assert_type(ws.ping().wait(1), bool)
+        assert_type(ws.ping("data").is_set(), bool)
+        assert_type(ws.wait_closed(timeout=1), bool)
+        assert_type(ws.recv(1, True), str)
+        for fragment in ws.recv_streaming():
+            assert_type(fragment, str | bytes)
+        ws.send(bytearray(1), text=True)
+        ws.pong()
+        attributes(ws)
+        ws.close(1001, "bye")
     for ws in sync.reconnect(uri, open_timeout=5):
         print(ws.state is State.OPEN)
     for ws in sync.connect(uri, legacy=False):
         assert_type(ws, sync.ClientConnection)
 
 
+def pauses() -> Iterator[float]:
+    yield from backoff()
+
+
+assert_type(next(backoff()), float)
 assert_type(parse_uri("ws://localhost").port, int)
 asyncio.run(run("ws://localhost", {}, logging.getLogger()))
 '''
@@ -243,41 +321,43 @@ def test_package_is_typed(version):
     run("mypy", "--strict", "--python-version", version, "python/websocket_rs")
 
 
+PROGRAMS = {
+    "own": SAMPLE,
+    "replaced": REPLACED.replace("from websockets", "from websocket_rs"),
+    "websockets": REPLACED,
+}
+
+
+@pytest.fixture(
+    params=[
+        "own",
+        "replaced",
+        pytest.param("websockets", marks=WITH_WEBSOCKETS_17),
+    ]
+)
+def program(request, tmp_path):
+    """A program of its own, or one for websockets before or after the replacement."""
+    path = tmp_path / "program.py"
+    path.write_text(PROGRAMS[request.param])
+    return str(path)
+
+
 @pytest.mark.timeout(300)
-def test_programs_are_typed(tmp_path):
+def test_programs_are_typed(program):
     """A program gets the types that it expects, and is told of its mistakes."""
-    program = tmp_path / "program.py"
-    program.write_text(SAMPLE)
     options = ["--strict", "--python-version", "3.11", "--warn-unused-ignores"]
-    run("mypy", *options, str(program))
+    run("mypy", *options, program)
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("package", ["websockets", "websocket_rs"])
-def test_programs_for_websockets_are_typed(tmp_path, package):
-    """A program with the types of websockets is typed after the change of imports."""
-    if package == "websockets":
-        needed = pytest.importorskip("websockets.version").version
-        if int(needed.split(".")[0]) < 17:
-            pytest.skip("written for websockets 17: pip install -U websockets")
-    program = tmp_path / "program.py"
-    program.write_text(REPLACED.replace("from websockets", f"from {package}"))
-    options = ["--strict", "--python-version", "3.11", "--warn-unused-ignores"]
-    run("mypy", *options, str(program))
-
-
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("sample", [SAMPLE, REPLACED], ids=["own", "replaced"])
-def test_programs_are_typed_for_pyright(tmp_path, sample):
+def test_programs_are_typed_for_pyright(program):
     """Pyright understands the types too, where it is installed."""
     pytest.importorskip("pyright", reason="pip install pyright")
     # It fetches its own program when it is first used.
     works = [sys.executable, "-m", "pyright", "--version"]
     if subprocess.run(works, capture_output=True, check=False).returncode != 0:
         pytest.skip("pyright can't fetch its program")
-    program = tmp_path / "program.py"
-    program.write_text(sample.replace("from websockets", "from websocket_rs"))
-    run("pyright", "--pythonpath", sys.executable, str(program))
+    run("pyright", "--pythonpath", sys.executable, program)
 
 
 @pytest.mark.timeout(300)
