@@ -120,7 +120,7 @@ def describe(exc: BaseException) -> dict[str, Any]:
     seen: dict[str, Any] = {"type": type(exc).__name__, "text": str(exc)}
     for name in ("rcvd", "sent"):
         frame = getattr(exc, name, None)
-        seen[name] = frame and (frame.code, frame.reason)
+        seen[name] = frame and (int(frame.code), frame.reason)
     seen["rcvd_then_sent"] = getattr(exc, "rcvd_then_sent", None)
     seen["cause"] = type(exc.__cause__).__name__ if exc.__cause__ else None
     return seen
@@ -139,7 +139,8 @@ async def error_of(awaitable: Any) -> Any:
 
 def ending(ws: Any) -> Any:
     """Return what a closed connection tells of its end."""
-    return ws.state.name, ws.close_code, ws.close_reason
+    code = ws.close_code
+    return ws.state.name, code and int(code), ws.close_reason
 
 
 class Recorder:
