@@ -75,6 +75,13 @@ class Library:
             async for ws in self.client.connect(uri, **options):
                 yield ws
 
+    def direct(self, uri: str) -> dict[str, Any]:
+        """Return the keywords that lead to a server, whatever another URI says."""
+        host, _, port = uri.removeprefix("ws://").partition(":")
+        if self.face == "sync":
+            return {"address": (host, int(port))}
+        return {"host": host, "port": int(port)}
+
     def module(self, name: str) -> Any:
         """Return a module of the package."""
         return importlib.import_module(f"{self.package}.{name}")

@@ -13,7 +13,7 @@ import contextlib
 import pytest
 
 from counterparts import WITH_WEBSOCKETS_17, error_of
-from raw_server import BINARY, CLOSE, TEXT, accept_key, close_payload, encode_frame
+from raw_server import BINARY, CLOSE, MS, TEXT, accept_key, close_payload, encode_frame
 
 
 pytestmark = [
@@ -90,8 +90,8 @@ ANSWERS = {
     ),
     # An endpoint may send messages uncompressed (RFC 7692, section 6).
     "window of 8 bits": (
-        ACCEPTED
-        + "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=8\r\n\r\n",
+        ACCEPTED + "Sec-WebSocket-Extensions: permessage-deflate; "
+        "client_max_window_bits=8\r\n\r\n",
         "NegotiationError",
         "open",
     ),
@@ -229,7 +229,8 @@ def test_call(compare, caplog, name):
         peer.close()
 
     async def scenario(library, uri):
-        async with library.connect(uri, compression=None) as ws:
+        options = {"compression": None, "close_timeout": 500 * MS}
+        async with library.connect(uri, **options) as ws:
             seen = brief(await error_of(method(ws)))
             after = None if library.package == "websockets" else await ws.send("alive")
             return seen, after
