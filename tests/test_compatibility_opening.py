@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+import zlib
+
 import pytest
 
 from counterparts import (
@@ -12,7 +16,7 @@ from counterparts import (
     error_of,
     same,
 )
-from raw_server import MS, TEXT, accept_key
+from raw_server import BINARY, MS, TEXT, accept_key
 
 
 pytestmark = [
@@ -317,3 +321,71 @@ def test_compression_offered(compare, offer, compression):
             return ws.request.headers["Sec-WebSocket-Extensions"]
 
     same(compare(scenario))
+
+
+def inflated(frames, alone):
+    """Return the messages in the frames of a client, which may compress or not."""
+    found, state = [], zlib.decompressobj(wbits=-15)
+    for opcode, _, rsv, payload in frames:
+        if opcode not in (TEXT, BINARY):
+            continue
+        if alone:
+            state = zlib.decompressobj(wbits=-15)
+        if rsv:
+            payload = state.decompress(payload + b"\0\0\xff\xff")
+        found.append((opcode, payload))
+    return found
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_compressed_messages(compare, alone):
+    """What is sent compressed is what was sent; how it is compressed may differ."""
+    messages = ["hello " * 50, "", b"\0" * 5000, "hello " * 50, b"short", "x" * 70_000]
+    header = "Sec-WebSocket-Extensions: permessage-deflate"
+    if alone:
+        header += "; client_no_context_takeover"
+
+    async def scenario(library, uri):
+        async with library.connect(uri) as ws:
+            for message in messages:
+                await ws.send(message)
+
+    theirs, ours = (
+        inflated(frames, alone) for *_, frames in compare(scenario, None, header)
+    )
+    assert ours == theirs
+    assert len(ours) == len(messages)
+
+
+@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("compression", ["deflate", None])
+def test_server_of_websockets(face, compression):
+    """Messages are echoed by a server of websockets as they were sent."""
+    from websockets.sync.server import serve
+
+    messages = ["text", b"bytes", "", "é" * 300_000, ["frag", "ments"], b"\0" * 90_000]
+
+    def echo(ws):
+        for message in ws:
+            ws.send(message)
+        ws.close(4000, "done")
+
+    async def scenario(library, uri):
+        async with library.connect(uri, compression=compression) as ws:
+            received = []
+            for message in messages:
+                await ws.send(message)
+                received.append(await ws.recv())
+            return received, ws.response.headers.get("Sec-WebSocket-Extensions")
+
+    with serve(echo, "127.0.0.1", 0) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        uri = "ws://{}:{}".format(*server.socket.getsockname())
+        theirs, ours = (
+            asyncio.run(scenario(Library(package, face), uri)) for package in PACKAGES
+        )
+        server.shutdown()
+        serving.join()
+    assert ours == theirs
+    assert ours[0][4] == "fragments"

@@ -466,3 +466,17 @@ def test_recv_after_clean_close(raw_server):
         for _ in range(3):
             with pytest.raises(ConnectionClosedOK):
                 ws.recv()
+
+
+def test_iteration_of_subclass(echo_server):
+    """Iterating over a subclass that overrides recv calls what it has overridden."""
+
+    class Shouting(WebSocket):
+        def recv(self, timeout=None, decode=None):
+            return super().recv(timeout, decode).upper()
+
+    with connect(echo_server.url, create_connection=Shouting, **QUICK) as ws:
+        ws.send("quiet")
+        assert next(ws) == "QUIET"
+        ws.close()
+        assert list(ws) == []
