@@ -74,7 +74,7 @@ pub fn open(options: &ConnectOptions, id: u64, wait: &Wait<'_>) -> Result<Establ
     let attempt = "complete the opening handshake";
     let mut exchange = Exchange::new(&stream, wait, phase, attempt, arrived);
     exchange.send(request.encode())?;
-    let response = exchange.response(|status| status != 101, handshake)?;
+    let response = exchange.response(|response| response.status != 101, handshake)?;
     log::debug!(
         target: HANDSHAKE, id;
         "received response {} {} with headers {}",

@@ -47,6 +47,17 @@ def test_http_proxy_refuses(scheme, status, echo_server, proxy_server, certifica
     assert (error.response.status_code, error.response.body) == (status, b"no")
 
 
+@pytest.mark.parametrize("scheme", HTTP)
+def test_http_proxy_refuses_and_stays(scheme, echo_server, proxy_server, certificates):
+    """A refusal without a body isn't waited for, though the connection stays open."""
+    answer = b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"
+    proxy = proxy_server(scheme, answer=answer, stop_after=len(answer), hangs=True)
+    options = options_for(echo_server.url, connect_timeout=None)
+    error = refused_by(through(options, proxy, certificates))
+    assert type(error) is InvalidProxyStatus
+    assert (error.response.status_code, error.response.body) == (407, b"")
+
+
 REASONS = {
     1: ("general SOCKS server failure", OSError, None),
     2: ("connection not allowed by ruleset", OSError, None),

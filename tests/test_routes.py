@@ -417,7 +417,7 @@ def test_dialing_with_head_start(head_start, echo_server):
     [
         (socket.AF_UNIX, None, None),
         (-1, None, None),
-        (0, ("", 0), None),
+        (0, ("a b", 0), None),
         (0, ("h", 65536), None),
         (0, ("h", -1), None),
         (0, None, -1.0),

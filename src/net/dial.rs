@@ -10,7 +10,7 @@
 
 use std::{
     io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     os::fd::{AsFd, BorrowedFd},
     sync::Arc,
     time::{Duration, Instant},
@@ -76,7 +76,14 @@ pub fn dial(host: &str, port: u16, dialing: &Dialing, wait: &Wait<'_>) -> Result
     let mut sources = Vec::new();
     let mut head_start = dialing.head_start.unwrap_or(HEAD_START);
     if let Some((source, port)) = &dialing.source {
-        sources = resolve(source, *port, dialing.family, wait)?;
+        sources = match source.as_str() {
+            // Any address of this machine, for the sake of the port.
+            "" => vec![
+                SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), *port),
+                SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), *port),
+            ],
+            source => resolve(source, *port, dialing.family, wait)?,
+        };
         addresses.retain(|address| candidates(&sources, *address).next().is_some());
         if addresses.is_empty() {
             let attempt = format!("connect to {host:?} from {source:?}");
@@ -303,7 +310,7 @@ const HEAD_START: Duration = Duration::from_millis(250);
 
 #[cfg(test)]
 mod tests {
-    use std::net::{Ipv6Addr, TcpListener};
+    use std::net::TcpListener;
 
     use super::*;
     use crate::deadline::Deadline;

@@ -77,11 +77,11 @@ impl<'a> Exchange<'a> {
         })
     }
 
-    /// Receives an HTTP response, with its body if one of this status has any. `failed` makes an
-    /// error of what is wrong with it.
+    /// Receives an HTTP response, and its body if that is to be received. `failed` makes an error
+    /// of what is wrong with it.
     pub fn response(
         &mut self,
-        has_body: impl Fn(u16) -> bool,
+        with_body: impl Fn(&Response) -> bool,
         failed: impl Fn(HandshakeError) -> Error,
     ) -> Result<Response> {
         let (mut response, len) = loop {
@@ -93,7 +93,7 @@ impl<'a> Exchange<'a> {
             }
         };
         self.received.drain(..len);
-        if has_body(response.status) {
+        if with_body(&response) {
             response.body = self.body(&response)?;
         }
         Ok(response)

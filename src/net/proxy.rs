@@ -24,6 +24,7 @@ use super::{
 use crate::{
     error::{Error, Phase, ProxyError, Result, TlsError},
     protocol::handshake::request::RequestOptions,
+    protocol::handshake::response::Response,
 };
 use socks::{Negotiation, Next, Place, Version};
 
@@ -200,8 +201,11 @@ enum Request {
 
 fn connect_by_http(exchange: &mut Exchange<'_>, head: Vec<u8>) -> Result<()> {
     exchange.send(head)?;
-    let has_body = |status| !http_connect::is_accepted(status);
-    let response = exchange.response(has_body, |error| refused(error.into()))?;
+    // A proxy may keep the connection open after a refusal, and say no more.
+    let with_body = |response: &Response| {
+        !http_connect::is_accepted(response.status) && response.says_how_long()
+    };
+    let response = exchange.response(with_body, |error| refused(error.into()))?;
     if http_connect::is_accepted(response.status) {
         Ok(())
     } else {

@@ -124,7 +124,11 @@ impl ConnectOptions {
             },
             source: source
                 .map(|(host, port)| {
-                    let host = checked_host(py, "source host", &host)?;
+                    // An empty one is any address of this machine.
+                    let host = match host.as_str() {
+                        "" => host,
+                        _ => checked_host(py, "source host", &host)?,
+                    };
                     PyResult::Ok((host, checked_port(port, 0)?))
                 })
                 .transpose()?,

@@ -82,6 +82,13 @@ impl Response {
             .collect()
     }
 
+    /// Whether the headers say where the body ends, so that it is not ended by the stream.
+    pub fn says_how_long(&self) -> bool {
+        ["Content-Length", "Transfer-Encoding"]
+            .iter()
+            .any(|name| !self.header_values(name).is_empty())
+    }
+
     /// Takes the body out of what follows the headers; `None` if more of it is to come.
     ///
     /// It ends after `Content-Length` bytes, with the last chunk, or at the end of the stream;
