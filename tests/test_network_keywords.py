@@ -108,6 +108,13 @@ def test_connect_source(echo_server, name):
         assert ws.local_address[0] == "127.0.0.5"
 
 
+@pytest.mark.parametrize("host", ["", None])
+def test_connect_source_any(echo_server, host):
+    """An empty host is any address, from which the given port is used."""
+    with sync.connect(echo_server.url, source_address=(host, 0)) as ws:
+        assert ws.local_address[0] == "127.0.0.1"
+
+
 def test_connect_sock(echo_server):
     """A socket that was given is used, and belongs to the connection from then on."""
     sock = socket.create_connection((echo_server.host, echo_server.port))

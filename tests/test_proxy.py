@@ -92,10 +92,19 @@ def test_parse_proxy_nonsense(url):
         parse_proxy(url)
 
 
-def test_parse_proxy_hides_credentials():
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://user:secret@proxy/path",
+        "user:secret@proxy:3128",
+        "http://user:secret/x@proxy:3128",
+        "http://user:p#secret@proxy",
+    ],
+)
+def test_parse_proxy_hides_credentials(url):
     """A password isn't shown in an error."""
     with pytest.raises(InvalidProxy) as caught:
-        parse_proxy("http://user:secret@proxy/path")
+        parse_proxy(url)
     assert "secret" not in str(caught.value)
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 

@@ -97,6 +97,7 @@ def test_connect_redirected_across_origins_strips_credentials(raw_server):
     target = Site(raw_server)
     site = Site(raw_server, {"/": target.url})
     headers = {
+        "Host": "internal.example",
         "Cookie": "a=b",
         "proxy-authorization": "Basic eDp5",
         "X-Other": "y",
@@ -107,6 +108,8 @@ def test_connect_redirected_across_origins_strips_credentials(raw_server):
     [first], [second] = site.requests, target.requests
     assert first.one("Authorization").startswith("Basic ")
     assert first.one("Cookie") == "a=b"
+    assert first.one("Host") == "internal.example"
+    assert second.one("Host") == target.url.removeprefix("ws://")
     assert second.one("X-Other") == "y"
     for name in ["Authorization", "Cookie", "Proxy-Authorization"]:
         assert second.all(name) == []

@@ -46,14 +46,15 @@ class RouteKeywords(TypedDict, total=False):
     """Which way to go to the server, as keywords of `connect`.
 
     Attributes:
-        sock: A connected stream socket to use. It belongs to the connection from then
-            on, also if connecting fails, and its Python object is closed. It isn't
-            used with a proxy and doesn't follow redirects.
+        sock: A connected stream socket to use. Once connecting begins, it belongs to
+            the connection, also if connecting fails, and its Python object is closed.
+            It isn't used with a proxy and doesn't follow redirects.
         host: The host to connect to, if not the URI's. The URI's is still what the
-            ``Host`` header and TLS name.
+            ``Host`` header and TLS name. A proxy is asked to connect there.
         port: The port to connect to, if not the URI's.
         address: ``host`` and ``port`` together, as `socket.create_connection` has it.
-        local_addr: The address, host and port, to connect from.
+        local_addr: The address, host and port, to connect from; an empty host is any
+            address of this machine.
         source_address: The same, as `socket.create_connection` has it.
         family: `socket.AF_INET` or `socket.AF_INET6`, to use addresses of that kind
             only.
@@ -205,9 +206,9 @@ def route(
         raise ValueError("local_addr and source_address are the same")
     source = None
     if local_addr is not None:
-        source = _address("local_addr", local_addr)
+        source = _source("local_addr", local_addr)
     elif source_address is not None:
-        source = _address("source_address", source_address)
+        source = _source("source_address", source_address)
     if family not in _FAMILIES:
         raise ValueError(f"family must be AF_INET or AF_INET6, not {family!r}")
     if path is not None and sock is not None:
@@ -246,6 +247,15 @@ def _socket(value: Any) -> Any:
     if value.type != socket.SOCK_STREAM:
         raise ValueError(f"sock must be a stream socket, not {value!r}")
     return value
+
+
+def _source(name: str, value: Any) -> tuple[str, int]:
+    """Check an address to connect from: without a host, it is any of this machine."""
+    match value:
+        case ("" | None, int() as port):
+            _check_port(name, port)
+            return "", port
+    return _address(name, value)
 
 
 def _address(name: str, value: Any) -> tuple[str, int]:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 import time
 import warnings
+from logging import Logger, LoggerAdapter
 from typing import TYPE_CHECKING, Any
 
 from ._network import route, split
 from ._options import connect_options, header_pairs
 from .exceptions import InvalidStatus, InvalidURI, SecurityError
-from .proxy import get_proxy, parse_proxy
+from .proxy import get_proxy, parse_proxy, without_credentials
 from .tls import interpret
 from .uri import parse_uri
 
@@ -57,6 +58,8 @@ class Opening:
         **settings: Any,
     ) -> None:
         settings |= _take_old_names(network, settings)
+        if logger is not None and not isinstance(logger, (Logger, LoggerAdapter)):
+            raise TypeError(f"logger must be a logging.Logger, not {logger!r}")
         tls, network = split(network)
         self.uri = uri
         self.logger = logger
@@ -133,8 +136,9 @@ class Opening:
             old, new = parse_uri(uri), parse_uri(target)
         except InvalidURI as exc:
             raise exc from refusal
-        except ValueError as exc:
-            raise InvalidURI(location, str(exc)) from refusal
+        except ValueError:
+            shown = without_credentials(location)
+            raise InvalidURI(shown, "it can't be read") from refusal
         # Neither the user's credentials nor those of the new URI are for a log.
         shown = f"{'wss' if new.secure else 'ws'}://{new.host}:{new.port}{new.path}"
         if self._route.sock is not None:
@@ -157,7 +161,7 @@ class Opening:
                 "with an explicit host or port"
             ) from refusal
         return target, settings | {
-            "additional_headers": _without_credentials(settings["additional_headers"])
+            "additional_headers": _for_others(settings["additional_headers"])
         }
 
 
@@ -192,8 +196,10 @@ def _location(refusal: InvalidStatus) -> str | None:
     return locations[0] if len(locations) == 1 else None
 
 
-def _without_credentials(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    return [header for header in headers if header[0].lower() not in _CREDENTIALS]
+def _for_others(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the headers that another server than the user's may see."""
+    return [header for header in headers if header[0].lower() not in _OWN]
 
 
-_CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization"})
+# Credentials, and the name under which the user's server is asked.
+_OWN = frozenset({"authorization", "cookie", "host", "proxy-authorization"})

@@ -87,15 +87,16 @@ def parse_proxy(proxy: str) -> Proxy:
     from urllib.parse import unquote, urlsplit
 
     def invalid(rule: str) -> InvalidProxy:
-        return InvalidProxy(_without_credentials(proxy), rule)
+        return InvalidProxy(without_credentials(proxy), rule)
 
     if any(character.isspace() or not character.isprintable() for character in proxy):
         raise invalid("white space and control characters aren't allowed")
     try:
         parsed = urlsplit(proxy)
         host, port = parsed.hostname, parsed.port
-    except ValueError as exc:
-        raise invalid(str(exc)) from None
+    except ValueError:
+        # The text of the error may hold a part of the password.
+        raise invalid("host or port can't be read") from None
     scheme = parsed.scheme
     if scheme not in SCHEMES:
         raise invalid(f"scheme {scheme} isn't supported")
@@ -127,8 +128,10 @@ def parse_proxy(proxy: str) -> Proxy:
     return Proxy(scheme, host, port or default, username, password)
 
 
-def _without_credentials(url: str) -> str:
-    scheme, separator, rest = url.partition("://")
-    if not separator or "@" not in rest:
+def without_credentials(url: str) -> str:
+    """Return a URL, valid or not, without what may be a user name and a password."""
+    before, at, after = url.rpartition("@")
+    if not at:
         return url
-    return f"{scheme}://***@{rest.rpartition('@')[2]}"
+    scheme, separator, _ = before.partition("://")
+    return f"{scheme}://***@{after}" if separator else f"***@{after}"
