@@ -360,3 +360,15 @@ def test_package_gives_its_modules():
     )
     found = set(ast.literal_eval(theirs))
     assert found <= set(ast.literal_eval(ours))
+
+
+def test_old_names():
+    """Names that old programs import stand for their successors, with a warning."""
+    with pytest.warns(DeprecationWarning, match="renamed to ClientConnection"):
+        assert websocket_rs.WebSocketClientProtocol is websocket_rs.ClientConnection
+    with pytest.warns(DeprecationWarning, match="renamed to InvalidStatus"):
+        assert websocket_rs.InvalidStatusCode is websocket_rs.InvalidStatus
+    with pytest.warns(DeprecationWarning, match="renamed to InvalidStatus"):
+        old = websocket_rs.exceptions.InvalidStatusCode
+    exc = old(websocket_rs.Response(403, "No", websocket_rs.Headers(A="b")))
+    assert (exc.status_code, exc.headers["A"]) == (403, "b")

@@ -18,6 +18,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from . import _core
@@ -175,12 +176,26 @@ _MODULES = frozenset(
 """What a program may reach through the package without importing it."""
 
 
+# Names of earlier versions of `websockets`, which old annotations have.
+_RENAMED = {
+    "InvalidStatusCode": "InvalidStatus",
+    "WebSocketClientProtocol": "ClientConnection",
+}
+
+
 def __getattr__(name: str) -> Any:
     """Import what is seldom needed when it is asked for."""
     from importlib import import_module
 
     if name in _MODULES:
         return import_module(f".{name}", __name__)
+    if name in _RENAMED:
+        warnings.warn(
+            f"{name} was renamed to {_RENAMED[name]}", DeprecationWarning, stacklevel=2
+        )
+        name = _RENAMED[name]
+        if name in globals():
+            return globals()[name]
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f".{_LAZY[name]}", __name__), name)

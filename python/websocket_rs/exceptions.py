@@ -53,10 +53,12 @@ connection is then as it was.
 from __future__ import annotations
 
 import socket
+import warnings
 from typing import TYPE_CHECKING, Any
 
 
 if TYPE_CHECKING:
+    from .datastructures import Headers
     from .frames import Close
     from .http11 import Response
 
@@ -285,6 +287,16 @@ class InvalidStatus(InvalidHandshake):
     def __str__(self) -> str:
         status = self.response.status_code
         return f"server rejected WebSocket connection: HTTP {status:d}"
+
+    @property
+    def status_code(self) -> int:
+        """``response.status_code``, under its name in earlier versions."""
+        return self.response.status_code
+
+    @property
+    def headers(self) -> Headers:
+        """``response.headers``, under their name in earlier versions."""
+        return self.response.headers
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.response,)
@@ -520,7 +532,18 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """Make the classes that need the `ssl` module, which is slow to import."""
+    """Make the classes that need the `ssl` module, which is slow to import.
+
+    ``InvalidStatusCode``, the name of `InvalidStatus` in earlier versions of
+    `websockets`, is taken with a warning.
+    """
+    if name == "InvalidStatusCode":
+        warnings.warn(
+            "InvalidStatusCode was renamed to InvalidStatus",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return InvalidStatus
     if name not in ("TLSError", "CertificateError"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import ssl
