@@ -7,12 +7,15 @@ import warnings
 
 import pytest
 
+from support import QUICK
 from websocket_rs import exceptions
+from websocket_rs.async_client import connect as connect_async
 from websocket_rs.exceptions import (
     ConcurrencyError,
     ConnectionClosed,
     ConnectionClosedError,
     ConnectionClosedOK,
+    InvalidControlFrame,
     InvalidHandshake,
     InvalidHeader,
     InvalidMessage,
@@ -20,9 +23,11 @@ from websocket_rs.exceptions import (
     InvalidUpgrade,
     InvalidURI,
     NegotiationError,
+    ProtocolError,
     WebSocketException,
 )
 from websocket_rs.frames import Close
+from websocket_rs.sync_client import connect
 
 
 PARENTS = {
@@ -37,6 +42,7 @@ PARENTS = {
     InvalidHeader: InvalidHandshake,
     InvalidUpgrade: InvalidHeader,
     NegotiationError: InvalidHandshake,
+    InvalidControlFrame: ProtocolError,
     ConcurrencyError: WebSocketException,
 }
 
@@ -98,3 +104,72 @@ def test_connection_closed_can_be_pickled():
     copy = pickle.loads(pickle.dumps(error))
     assert type(copy) is ConnectionClosedError
     assert (copy.rcvd, copy.sent, str(copy)) == (error.rcvd, error.sent, str(error))
+
+
+# Test control frames that can't be sent.
+
+MISUSES = {
+    "ping of 126 bytes": ("ping", [b"x" * 126], "control frame too long", "126"),
+    "ping of 63 é": ("ping", ["é" * 63], "control frame too long", "126"),
+    "pong of 126 bytes": ("pong", [b"x" * 126], "control frame too long", "126"),
+    "close with 999": ("close", [999], "invalid status code", "999"),
+    "close with 1005": ("close", [1005], "invalid status code", "1005"),
+    "close with -1": ("close", [-1], "invalid status code", "-1"),
+    "close with 2**70": ("close", [2**70], "invalid status code", str(2**70)),
+    "reason of 124 bytes": (
+        "close",
+        [1000, "x" * 124],
+        "control frame too long",
+        "124",
+    ),
+}
+
+
+def assert_misused(error: Exception, words: str, value: str) -> None:
+    """Check that an error is of both kinds, and names the rule and the value."""
+    assert type(error) is InvalidControlFrame
+    assert isinstance(error, ProtocolError)
+    assert isinstance(error, ValueError)
+    assert str(error).startswith(words)
+    assert value in str(error)
+
+
+@pytest.mark.parametrize("misuse", MISUSES)
+def test_invalid_control_frame(echo_server, misuse):
+    """It is the ProtocolError of websockets with its words, and a ValueError."""
+    call, arguments, words, value = MISUSES[misuse]
+    with connect(echo_server.url, **QUICK) as ws:
+        with pytest.raises(ProtocolError) as caught:
+            getattr(ws, call)(*arguments)
+        assert_misused(caught.value, words, value)
+        ws.send("alive")
+        assert ws.recv() == "alive"
+
+
+@pytest.mark.parametrize("misuse", MISUSES)
+async def test_async_invalid_control_frame(echo_server, misuse):
+    """The same holds for the asyncio client."""
+    call, arguments, words, value = MISUSES[misuse]
+    async with connect_async(echo_server.url, **QUICK) as ws:
+        with pytest.raises(ProtocolError) as caught:
+            await getattr(ws, call)(*arguments)
+        assert_misused(caught.value, words, value)
+        await ws.send("alive")
+        assert await ws.recv() == "alive"
+
+
+def test_words_of_websockets():
+    """The texts begin as those of websockets do."""
+    frames = pytest.importorskip("websockets.frames")
+    theirs = pytest.importorskip("websockets.exceptions").ProtocolError
+    with pytest.raises(theirs, match=r"^invalid status code$"):
+        frames.Close(999, "").check()
+    with pytest.raises(theirs, match=r"^control frame too long$"):
+        frames.Frame(frames.Opcode.PING, b"x" * 126).check()
+
+
+def test_invalid_control_frame_can_be_pickled():
+    """It crosses process boundaries."""
+    copy = pickle.loads(pickle.dumps(InvalidControlFrame("invalid status code: 1")))
+    assert type(copy) is InvalidControlFrame
+    assert str(copy) == "invalid status code: 1"

@@ -10,7 +10,17 @@ import uuid
 
 import pytest
 
-from raw_server import BINARY, CONTINUATION, MS, PING, PONG, TEXT, Peer, messages
+from raw_server import (
+    BINARY,
+    CONTINUATION,
+    MS,
+    PING,
+    PONG,
+    TEXT,
+    Peer,
+    encode_frame,
+    messages,
+)
 from support import QUICK, Background, wait_until
 from websocket_rs import sync_client
 from websocket_rs.exceptions import (
@@ -277,15 +287,6 @@ def test_recv_timeout_argument(echo_server):
         assert ws.recv(timeout=None) == "after"
 
 
-def test_recv_timeout_zero(echo_server):
-    """A timeout of zero takes what is there and does not wait."""
-    with connect(echo_server.url, **QUICK) as ws:
-        with pytest.raises(TimeoutError):
-            ws.recv(timeout=0)
-        ws.send("x")
-        assert ws.recv() == "x"
-
-
 def test_recv_timeouts_lose_nothing(raw_server):
     """A storm of expiring timeouts neither loses nor reorders a message."""
     count = 500
@@ -423,13 +424,51 @@ def test_close_wrong_reason(echo_server, reason):
 
 
 @pytest.mark.parametrize("timeout", [float("nan"), "1"])
-def test_recv_wrong_timeout(echo_server, timeout):
-    """A timeout that is not a duration is refused."""
+@pytest.mark.parametrize("call", ["recv", "wait_closed"])
+def test_wrong_timeout(echo_server, call, timeout):
+    """A timeout that is not a number is refused."""
     with connect(echo_server.url, **QUICK) as ws:
         with pytest.raises((ValueError, TypeError)):
-            ws.recv(timeout=timeout)
+            getattr(ws, call)(timeout=timeout)
         ws.send("alive")
         assert ws.recv() == "alive"
+
+
+NO_TIME = pytest.mark.parametrize("timeout", [0, -0.0, -0.001, -1, -float("inf")])
+
+
+@NO_TIME
+def test_recv_without_time(raw_server, timeout):
+    """Without time, or with less, recv takes what has been received already."""
+
+    def script(peer: Peer) -> None:
+        peer.accept_handshake()
+        peer.read_frame()
+        # Both come at once, so the one has been received when the other has.
+        peer.send_bytes(encode_frame(TEXT, b"a") + encode_frame(TEXT, b"b"))
+        peer.answer_close()
+
+    with connect(raw_server(script).url, **QUICK) as ws:
+        start = time.monotonic()
+        with pytest.raises(TimeoutError):
+            ws.recv(timeout=timeout)
+        assert time.monotonic() - start < 1000 * MS
+        ws.send("go")
+        assert ws.recv() == "a"
+        assert ws.recv(timeout=timeout) == "b"
+        with pytest.raises(TimeoutError):
+            ws.recv(timeout=timeout)
+
+
+@NO_TIME
+def test_wait_closed_without_time(echo_server, timeout):
+    """Without time, or with less, wait_closed only looks."""
+    ws = connect(echo_server.url, **QUICK)
+    start = time.monotonic()
+    assert ws.wait_closed(timeout) is False
+    assert time.monotonic() - start < 1000 * MS
+    ws.close()
+    assert ws.wait_closed(timeout) is True
 
 
 # Test what is public.

@@ -380,8 +380,8 @@ class SyncConnection(Connection):
         peer answers. Ctrl-C ends it; the connection stays open, and nothing is lost.
 
         Args:
-            timeout: Seconds to wait, ``0`` to take only what is there. ``None`` stands
-                for the ``receive_timeout`` of `connect`.
+            timeout: Seconds to wait; ``0`` or less takes only what is there. ``None``
+                stands for the ``receive_timeout`` of `connect`.
             decode: ``True`` for ``str`` and ``False`` for ``bytes``, whatever the
                 message is.
 
@@ -396,7 +396,7 @@ class SyncConnection(Connection):
                 a message has been taken in part by `recv_streaming`.
             UnicodeDecodeError: If ``decode`` is ``True`` and the message isn't UTF-8.
                 The next call receives the same message.
-            ValueError: If the timeout is negative.
+            ValueError: If the timeout isn't a number.
         """
 
     def recv_fragment(self, decode: bool | None = None) -> tuple[str | bytes, bool]:
@@ -426,8 +426,8 @@ class SyncConnection(Connection):
         Raises:
             ConnectionClosed: If the connection is closed.
             ConcurrencyError: If a ping with the same data waits for its pong.
-            TypeError, ValueError: If the data can't be sent. The connection is as it
-                was.
+            TypeError, InvalidControlFrame: If the data can't be sent. The connection is
+                as it was.
         """
 
     def pong(self, data: str | bytes | bytearray | memoryview = b"") -> None:
@@ -438,21 +438,21 @@ class SyncConnection(Connection):
 
         Raises:
             ConnectionClosed: If the connection is closed.
-            TypeError, ValueError: If the data can't be sent. The connection is as it
-                was.
+            TypeError, InvalidControlFrame: If the data can't be sent. The connection is
+                as it was.
         """
 
     def wait_closed(self, timeout: float | None = None) -> bool:
         """Wait until the connection is closed, by whomever.
 
         Args:
-            timeout: Seconds to wait; ``None`` is no limit.
+            timeout: Seconds to wait; ``0`` or less only looks. ``None`` is no limit.
 
         Returns:
             Whether it is closed, and its thread and descriptors are free.
 
         Raises:
-            ValueError: If the timeout is negative.
+            ValueError: If the timeout isn't a number.
         """
 
     def close(self, code: int = 1000, reason: str = "") -> None:
@@ -469,7 +469,7 @@ class SyncConnection(Connection):
             reason: Close reason, at most 123 bytes in UTF-8.
 
         Raises:
-            ValueError: If the code or the reason can't be sent.
+            InvalidControlFrame: If the code or the reason can't be sent.
             TypeError: If they aren't an ``int`` and a ``str``.
         """
 
@@ -548,7 +548,7 @@ class AsyncConnection(Connection):
         Raises:
             ConnectionClosed: If the connection is closed.
             ConcurrencyError: If a ping with the same data waits for its pong.
-            TypeError, ValueError: If the data can't be sent.
+            TypeError, InvalidControlFrame: If the data can't be sent.
         """
 
     def post_pong(self, data: str | bytes | bytearray | memoryview) -> None:
@@ -589,7 +589,7 @@ class AsyncConnection(Connection):
         """Start the closing handshake, unless it is under way.
 
         Raises:
-            ValueError: If the code or the reason can't be sent.
+            InvalidControlFrame: If the code or the reason can't be sent.
             TypeError: If they aren't an ``int`` and a ``str``.
         """
 

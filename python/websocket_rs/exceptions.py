@@ -39,6 +39,7 @@
     `ssl.SSLCertVerificationError`)
   * `ProtocolError`
 
+    * `InvalidControlFrame` (also a `ValueError`)
     * `PayloadTooBig`
     * `TooManyFragments`
 
