@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from raw_server import MS
+from websocket_rs import _core
 
 
 if TYPE_CHECKING:
@@ -38,6 +39,27 @@ class Address:
 
     url: str
     options: dict[str, Any]
+
+
+def core_options(url: str) -> _core.ConnectOptions:
+    """Return what the core opens a connection with, where no `connect` is to do it."""
+    return _core.ConnectOptions(
+        url,
+        headers=[],
+        origin=None,
+        subprotocols=[],
+        compression=None,
+        user_agent=None,
+        server_hostname=None,
+        connect_timeout=5000 * MS,
+        close_timeout=5000 * MS,
+        ping_interval=None,
+        ping_timeout=None,
+        max_size=(None, None),
+        max_queue=None,
+        inbox_limit=1 << 20,
+        write_limit=1 << 20,
+    )
 
 
 class Background:

@@ -60,51 +60,6 @@ async def test_loop(echo_server):
         assert ws.request.path == "/"
 
 
-MISSING = ["transport", "protocol", "socket", "recv_events_thread", "fail_connection"]
-
-
-@pytest.mark.parametrize("name", MISSING)
-def test_missing_attribute(echo_server, name):
-    """What can't exist here says so, and what to use instead."""
-    with connect(echo_server.url) as ws:
-        assert not hasattr(ws, name)
-        with pytest.raises(NotImplementedError, match=f"WebSocket has no {name}: "):
-            getattr(ws, name)
-
-
-def test_unknown_attribute(echo_server):
-    """A name that nobody has is an ordinary AttributeError."""
-    with (
-        connect(echo_server.url) as ws,
-        pytest.raises(AttributeError, match="'WebSocket' object has no attribute 'x'"),
-    ):
-        ws.x  # noqa: B018
-
-
-@pytest.mark.parametrize(
-    ("name", "open_value", "closed_value"),
-    [("open", True, False), ("closed", False, True), ("path", "/", "/")],
-)
-def test_old_name(echo_server, name, open_value, closed_value):
-    """Old names have their value still, and a warning."""
-    with (
-        connect(echo_server.url) as ws,
-        pytest.warns(DeprecationWarning, match=rf"WebSocket\.{name} is deprecated"),
-    ):
-        assert getattr(ws, name) == open_value
-    with pytest.warns(DeprecationWarning, match="use "):
-        assert getattr(ws, name) == closed_value
-
-
-def test_old_headers(echo_server):
-    """The headers can be reached by their old names."""
-    with connect(echo_server.url) as ws:
-        with pytest.warns(DeprecationWarning, match=r"request\.headers"):
-            assert ws.request_headers is ws.request.headers
-        with pytest.warns(DeprecationWarning, match=r"response\.headers"):
-            assert ws.response_headers is ws.response.headers
-
-
 def test_attributes_keep_nothing_alive(echo_server):
     """A connection that was looked at goes when nobody refers to it."""
     ws = connect(echo_server.url)

@@ -8,7 +8,6 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from . import _core
-from ._missing import missing_attribute
 from .protocol import State
 
 
@@ -135,6 +134,13 @@ class ConnectionAttributes(_core.Connection):
     if not TYPE_CHECKING:
         # Type checkers are to know what there is.
         def __getattr__(self, name: str) -> Any:
+            if name.startswith("_"):
+                # A field that hasn't been made.
+                raise AttributeError(
+                    f"{type(self).__name__!r} object has no attribute {name!r}"
+                )
+            from ._missing import missing_attribute
+
             return missing_attribute(self, name)
 
     def __repr__(self) -> str:
