@@ -2,18 +2,22 @@
 //!
 //! All the threads that run are in one registry, so that the exit of the interpreter can end
 //! them. Invariant: who is in the registry has a thread that will take it out.
+//!
+//! The number of a connection goes with all that it logs. What a connection logs may be decided
+//! for it alone; that is part of its number, so that whoever logs need not look it up.
 
 use std::{
-    any::Any,
     collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, LazyLock, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
+
+use log::{Level, LevelFilter};
 
 use crate::{
     error::{Error, Result},
@@ -24,7 +28,8 @@ use crate::{
 /// The handle on a connection thread that everyone else has.
 #[derive(Debug)]
 pub struct Control {
-    /// The number of the connection, in its thread's name and in the log.
+    /// The number of the connection, in its thread's name and in the log; and above it, what
+    /// [`admits`] looks for.
     pub id: u64,
     /// The process that the thread runs in.
     process: process::Generation,
@@ -35,29 +40,23 @@ pub struct Control {
     wake: Mutex<Option<Arc<Wake>>>,
     /// Guards the thread's handle until someone joins it.
     thread: Mutex<Option<JoinHandle<()>>>,
-    /// What is to be dropped when neither the thread nor anyone else needs the connection.
-    companion: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
 impl Control {
     /// A handle for a thread that does not run yet.
-    pub fn new() -> Result<Arc<Self>> {
+    ///
+    /// The connection logs up to `log_level`; with `None`, up to the level of each target.
+    pub fn new(log_level: Option<LevelFilter>) -> Result<Arc<Self>> {
         let wake = Wake::new().map_err(|error| Error::io("make an eventfd", error))?;
+        let own_level = log_level.map_or(0, |level| level as u64 + 1);
         Ok(Arc::new(Self {
-            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed) | own_level << NUMBER_BITS,
             process: process::Generation::current(),
             stopping: AtomicBool::new(false),
             asleep: AtomicBool::new(false),
             wake: Mutex::new(Some(Arc::new(wake))),
             thread: Mutex::new(None),
-            companion: OnceLock::new(),
         }))
-    }
-
-    /// Keeps something until neither the thread nor anyone else needs the connection. Only the
-    /// first is kept.
-    pub fn accompany(&self, companion: impl Any + Send + Sync) {
-        let _ = self.companion.set(Box::new(companion));
     }
 
     /// Starts the thread. Fails if the system has no more of them.
@@ -88,7 +87,7 @@ impl Control {
 
     /// The name of the thread, and of the connection.
     pub fn name(&self) -> String {
-        format!("websocket-{}", self.id)
+        name_of(self.id)
     }
 
     /// Whether the thread is one of this process, not of one that this was forked from.
@@ -154,6 +153,17 @@ impl Control {
     }
 }
 
+/// The name of the connection with this number.
+pub fn name_of(id: u64) -> String {
+    format!("websocket-{}", id & ((1 << NUMBER_BITS) - 1))
+}
+
+/// Whether the connection with this number logs at this level; `None` if the targets decide.
+pub fn admits(id: u64, level: Level) -> Option<bool> {
+    let own_level = (id >> NUMBER_BITS).checked_sub(1)?;
+    Some(level as u64 <= own_level)
+}
+
 /// Ends every connection of the process and waits for their threads, but not for ever.
 pub fn stop_all(timeout: Duration) {
     // A forked process has the handles of its parent's threads, but not the threads.
@@ -187,5 +197,29 @@ fn live() -> MutexGuard<'static, HashMap<u64, Arc<Control>>> {
     LIVE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// So many connections can be told apart.
+const NUMBER_BITS: u32 = 56;
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 const LOG: &str = "websocket_rs::connection";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_tells_what_is_logged_and_the_name_does_not() {
+        let targets_decide = Control::new(None).unwrap();
+        assert_eq!(admits(targets_decide.id, Level::Error), None);
+        for own in LevelFilter::iter() {
+            let control = Control::new(Some(own)).unwrap();
+            for level in Level::iter() {
+                assert_eq!(
+                    admits(control.id, level),
+                    Some(level <= own),
+                    "{own} {level}"
+                );
+            }
+            assert!(control.name().len() < "websocket-".len() + 10);
+        }
+    }
+}

@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import gc
 import inspect
+import logging
 import os
 import ssl
 import sys
@@ -33,10 +34,11 @@ from websocket_rs.sync_client import connect
 sys.path.insert(0, str(Path(__file__).parent))
 
 pytest.register_assert_rewrite(
-    "counterparts", "proxy_server", "raw_server", "routes", "support"
+    "counterparts", "logged", "proxy_server", "raw_server", "routes", "support"
 )
 
 from counterparts import FACES, PACKAGES, Library, Recorder  # noqa: E402
+from logged import NAMES, Collector  # noqa: E402
 from proxy_server import ProxyServer  # noqa: E402
 from raw_server import MS, Peer, RawServer, Script  # noqa: E402
 from routes import HTTP, SOCKS  # noqa: E402
@@ -359,3 +361,30 @@ def compare(
         return outcomes
 
     return run
+
+
+# Logging.
+
+
+@pytest.fixture
+def logger() -> Iterator[logging.Logger]:
+    """The package's top logger, put back afterwards."""
+    logger = logging.getLogger("websocket_rs")
+    handlers, level = logger.handlers[:], logger.level
+    yield logger
+    logger.handlers[:] = handlers
+    logger.filters.clear()
+    logger.setLevel(level)
+    for name in NAMES:
+        child = logging.getLogger(f"websocket_rs.{name}")
+        child.setLevel(logging.NOTSET)
+        child.filters.clear()
+        child.handlers.clear()
+
+
+@pytest.fixture
+def collector(logger: logging.Logger) -> Collector:
+    """A handler of the package's top logger."""
+    collector = Collector()
+    logger.addHandler(collector)
+    return collector

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import time
 import traceback
-from typing import TYPE_CHECKING
 
 import pytest
 
+from logged import FRAMES, NAMES
 from raw_server import MS, PING, Peer, encode_frame
 from support import QUICK, wait_until
 from websocket_rs.async_client import connect as connect_async
@@ -17,60 +17,7 @@ from websocket_rs.protocol import State
 from websocket_rs.sync_client import connect
 
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-FRAMES = 5
-NAMES = ["client", "handshake", "connection", "tls", "keepalive"]
 SECRETS = ["hunter2", "c2VjcmV0", "sesame", "biscuit", "attack at dawn"]
-
-
-class Collector(logging.Handler):
-    """Keep the records, and complain about those that cannot be formatted."""
-
-    def __init__(self) -> None:
-        super().__init__(level=1)
-        self.records: list[logging.LogRecord] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keep a record."""
-        record.getMessage()
-        self.records.append(record)
-
-    def names(self) -> set[str]:
-        """Return the names of the loggers that spoke."""
-        return {record.name for record in self.records}
-
-    def text(self) -> str:
-        """Return everything that any attribute of any record says."""
-        return "\n".join(
-            f"{record.getMessage()} {vars(record)!r}" for record in self.records
-        )
-
-
-@pytest.fixture
-def logger() -> Iterator[logging.Logger]:
-    """The package's top logger, put back afterwards."""
-    logger = logging.getLogger("websocket_rs")
-    handlers, level = logger.handlers[:], logger.level
-    yield logger
-    logger.handlers[:] = handlers
-    logger.filters.clear()
-    logger.setLevel(level)
-    for name in NAMES:
-        child = logging.getLogger(f"websocket_rs.{name}")
-        child.setLevel(logging.NOTSET)
-        child.filters.clear()
-        child.handlers.clear()
-
-
-@pytest.fixture
-def collector(logger: logging.Logger) -> Collector:
-    """A handler of the package's top logger."""
-    collector = Collector()
-    logger.addHandler(collector)
-    return collector
 
 
 def round_trip(url: str, text: str = "x", **options: object) -> None:

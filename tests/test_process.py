@@ -502,3 +502,37 @@ def test_fork_while_logging(raw_server):
 
     done = run_script(FORK_LOGGING, raw_server(script).url)
     assert (done.returncode, done.stdout.strip()) == (0, "0"), done.stderr
+
+
+FORK_CALLING = """
+import faulthandler, logging, os, sys, threading
+from websocket_rs.sync_client import connect
+logger = logging.getLogger("websocket_rs")
+logger.propagate = False
+logger.setLevel(5)
+sys.setswitchinterval(1e-5)
+
+def call():
+    with connect(sys.argv[1]) as ws:
+        while True:
+            ws.send("x")
+            ws.recv()
+
+for _ in range(2):
+    threading.Thread(target=call, daemon=True).start()
+for _ in range(200):
+    # Nothing else can end a process that waits for the interpreter.
+    faulthandler.dump_traceback_later(10, exit=True)
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+print("forked", flush=True)
+os._exit(0)
+"""
+
+
+def test_fork_while_others_log(echo_server):
+    """A thread can fork while others use connections that are logged."""
+    done = run_script(FORK_CALLING, echo_server.url, timeout=50.0)
+    assert done.stdout == "forked\n", done.stderr

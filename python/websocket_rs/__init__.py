@@ -135,11 +135,7 @@ __all__ = [
 
 logging.getLogger("websocket_rs").addHandler(logging.NullHandler())
 atexit.register(_core.shutdown)
-os.register_at_fork(
-    before=_core.before_fork,
-    after_in_parent=_core.after_fork_in_parent,
-    after_in_child=_core.after_fork_in_child,
-)
+os.register_at_fork(after_in_child=_core.after_fork_in_child)
 
 
 # The blocking client needs none of these.

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from .http11 import Request, Response
-    from .typing import LoggerLike
 
 
 __all__ = ["ConnectionAttributes", "exit_code"]
@@ -34,6 +33,8 @@ class ConnectionAttributes(_core.Connection):
     """The attributes that are made of what the core knows.
 
     Derived classes have slots for the fields: two bases with some can't be combined.
+    Each field is made when it is first asked for. They call `introduce` when they are
+    made.
     """
 
     __slots__ = ()
@@ -42,17 +43,9 @@ class ConnectionAttributes(_core.Connection):
 
     if TYPE_CHECKING:
         _id: UUID
-        _logger: LoggerLike
+        _logger: logging.LoggerAdapter[Any]
         _request: Request
         _response: Response
-
-    def _set_logger(self, logger: LoggerLike | None) -> None:
-        """Note the logger that the connection was given."""
-        if logger is not None:
-            from ._logging import register
-
-            self._logger = logger
-            register(self)
 
     @property
     def id(self) -> UUID:
@@ -72,10 +65,13 @@ class ConnectionAttributes(_core.Connection):
         It adds the attribute ``websocket``, a weak proxy of the connection, to records.
         """
         try:
-            logger = self._logger
+            return self._logger
         except AttributeError:
+            logger = self.own_logger
+        if logger is None:
             logger = logging.getLogger("websocket_rs.client")
-        return logging.LoggerAdapter(logger, {"websocket": weakref.proxy(self)})
+        self._logger = logging.LoggerAdapter(logger, {"websocket": weakref.proxy(self)})
+        return self._logger
 
     @property
     def debug(self) -> bool:

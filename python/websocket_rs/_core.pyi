@@ -24,8 +24,6 @@ __all__ = [
     "Wakeups",
     "__version__",
     "after_fork_in_child",
-    "after_fork_in_parent",
-    "before_fork",
     "parse_uri",
     "shutdown",
 ]
@@ -243,6 +241,13 @@ class Connection:
 
         One that is being closed is left to its thread, which sees that through.
         """
+
+    def introduce(self) -> None:
+        """Let the records of `own_logger` refer to this object, and hand them on."""
+
+    @property
+    def own_logger(self) -> LoggerLike | None:
+        """The logger that the connection was given."""
 
     @property
     def latency(self) -> float:
@@ -723,12 +728,6 @@ def parse_uri(
 
 def shutdown() -> None:
     """End every connection and wait for their threads, at most 1.2 s. For `atexit`."""
-
-def before_fork() -> None:
-    """Prepare for a fork, in the thread that forks."""
-
-def after_fork_in_parent() -> None:
-    """Go on after a fork, in the parent process."""
 
 def after_fork_in_child() -> None:
     """Disown the connections of the parent process. For `os.register_at_fork`."""

@@ -1,6 +1,7 @@
-"""Hands records of a connection to the logger that it was given.
+"""Hands the records of a connection to the logger that it was given.
 
-Imported by the core when there is a first one. It holds no connection alive.
+Imported by the core when a connection is given one. It knows nothing of connections but
+that they can be referred to.
 """
 
 from __future__ import annotations
@@ -11,42 +12,46 @@ from typing import TYPE_CHECKING, Any
 
 
 if TYPE_CHECKING:
-    from . import _core
+    from collections.abc import MutableMapping
+
     from .typing import LoggerLike
 
 
-__all__ = ["emit", "register"]
-
-_connections: weakref.WeakValueDictionary[str, _core.Connection] = (
-    weakref.WeakValueDictionary()
-)
+__all__ = ["emit"]
 
 
-def register(ws: _core.Connection) -> None:
-    """Let the records of a connection refer to it, for as long as it exists."""
-    _connections[ws.name] = ws
+def emit(
+    logger: LoggerLike,
+    level: int,
+    text: str,
+    name: str,
+    connection: weakref.ref[Any] | None,
+) -> None:
+    """Log a record.
 
-
-def emit(logger: LoggerLike, level: int, text: str, name: str) -> None:
-    """Log a record of the connection with this name.
+    It has the attribute ``websocket_name``; and ``websocket``, a weak proxy of the
+    connection, while there is a connection object.
 
     Args:
-        logger: The logger that the connection was given.
+        logger: The logger, or an adapter of it, or an adapter of an adapter.
         level: Level of the record.
-        text: What is said, as it is.
-        name: Becomes the attribute ``websocket_name`` of the record. The connection
-            itself, as a weak proxy, becomes its attribute ``websocket``.
+        text: What the record says.
+        name: The name of the connection.
+        connection: Refers to the connection.
     """
     extra: dict[str, Any] = {"websocket_name": name}
-    ws = _connections.get(name)
-    if ws is not None:
-        extra["websocket"] = weakref.proxy(ws)
-    options: dict[str, Any] = {}
-    # Before Python 3.13, an adapter replaces the extra attributes by its own.
+    target = None if connection is None else connection()
+    if target is not None:
+        extra["websocket"] = weakref.proxy(target)
+    # Handlers must not find the connection alive that nobody else keeps.
+    del target
+    kwargs: MutableMapping[str, Any] = {"extra": extra}
+    # Most adapters replace the extra attributes by their own instead of adding them. So
+    # they are asked what to log, and do not log by themselves.
     while isinstance(logger, logging.LoggerAdapter):
-        message, given = logger.process(text, {"extra": dict(extra)})
-        text = str(message)
-        extra |= given.pop("extra", None) or {}
-        options |= given
+        if not logger.isEnabledFor(level):
+            return
+        text, kwargs = logger.process(text, {**kwargs, "extra": dict(extra)})
+        extra.update(kwargs.get("extra") or {})
         logger = logger.logger
-    logger.log(level, text, extra=extra, **options)
+    logger.log(level, text, **{**kwargs, "extra": extra})

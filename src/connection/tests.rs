@@ -130,7 +130,7 @@ fn connect(
         handshake: handshake(),
         arrived: Vec::new(),
     };
-    let control = Control::new().unwrap();
+    let control = Control::new(None).unwrap();
     let (connection, stream) = Connection::new(
         established,
         &options,

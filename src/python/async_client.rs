@@ -99,15 +99,11 @@ impl AsyncConnection {
     ) -> PyResult<PyClassInitializer<Self>> {
         // The event loop looks after this one.
         convert::timeout("receive_timeout", receive_timeout)?;
-        let logger = logger.map(logging::Own::new).transpose()?;
-        logging::refresh(py)?;
+        let log = logging::Plan::new(py, logger)?;
         let raise = |error| exceptions::raise(py, error);
         exceptions::load(py)?;
-        let control = Control::new().map_err(raise)?;
-        logging::note_connection(control.id);
-        if let Some(logger) = logger {
-            logger.assign_to(&control);
-        }
+        let control = Control::new(log.level).map_err(raise)?;
+        let (log_stake, threads_stake) = log.enter(control.id)?.unzip();
         let notices = Arc::new(Notices {
             id: control.id,
             signals: wakeups.get().signals(),
@@ -120,10 +116,14 @@ impl AsyncConnection {
             let options = options.inner.clone();
             let (control, notices) = (Arc::clone(&control), Arc::clone(&notices));
             let opened = Arc::clone(&opened);
-            move || run(&options, &control, &notices, &opened)
+            move || {
+                run(&options, &control, &notices, &opened);
+                drop(threads_stake);
+            }
         };
         py.detach(|| control.spawn(run)).map_err(raise)?;
-        let base = BaseConnection::new(Arc::clone(&control), options.inner.uri.to_string());
+        let target = options.inner.uri.to_string();
+        let base = BaseConnection::new(Arc::clone(&control), target, log_stake);
         let this = Self {
             control,
             wakeups,

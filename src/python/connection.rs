@@ -2,9 +2,12 @@
 
 use std::sync::{Arc, OnceLock};
 
-use pyo3::prelude::*;
+use pyo3::{PyTraverseError, PyVisit, prelude::*};
 
-use super::{convert, logging};
+use super::{
+    convert,
+    logging::{self, Stake},
+};
 use crate::{
     connection::Connection,
     control::Control,
@@ -21,15 +24,18 @@ pub(super) struct BaseConnection {
     /// Set once the connection is open.
     connection: OnceLock<Arc<Connection>>,
     target: String,
+    /// If it has a logger of its own.
+    log_stake: Option<Stake>,
 }
 
 impl BaseConnection {
     /// A connection that is being opened.
-    pub(super) fn new(control: Arc<Control>, target: String) -> Self {
+    pub(super) fn new(control: Arc<Control>, target: String, log_stake: Option<Stake>) -> Self {
         Self {
             control,
             connection: OnceLock::new(),
             target,
+            log_stake,
         }
     }
 
@@ -65,6 +71,23 @@ impl BaseConnection {
     /// Give the connection up without the closing handshake and without waiting.
     fn abandon(&self, py: Python<'_>) {
         py.detach(|| self.give_up());
+    }
+
+    /// Lets the records that the connection's own logger gets refer to this object, and hands on
+    /// those that wait. To be called once, when the object is made.
+    fn introduce(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let this = slf.get();
+        if this.log_stake.is_none() {
+            return Ok(());
+        }
+        logging::introduce(this.control.id, slf)?;
+        logging::drain(slf.py())
+    }
+
+    /// The connection's own logger, as it was given.
+    #[getter]
+    fn own_logger(&self) -> Option<&Py<PyAny>> {
+        self.log_stake.as_ref()?.logger()
     }
 
     /// Whether the connection's thread and descriptors are free, or it was never open.
@@ -152,6 +175,10 @@ impl BaseConnection {
     fn remote_address<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let connection = self.connection.get();
         convert::address(py, connection.and_then(|open| open.addresses.1.as_ref()))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(self.own_logger())
     }
 }
 

@@ -5,56 +5,43 @@
 //! nothing. So connection threads never attach, and no log call can deadlock with a lock of ours
 //! or of `logging`. When the ring is full, the oldest records go, and their number is logged.
 //!
-//! The levels are read from Python at every `connect`, and then cost one atomic load. A connection
-//! may have a logger of its own, whose level is read when the connection is made.
+//! The levels are read from Python at every `connect`, and then cost two atomic loads. A connection
+//! may have a logger of its own, whose level is read when the connection is made; the others do not
+//! pay for it.
+
+mod own;
+mod ring;
 
 use std::{
-    cell::{Cell, RefCell},
-    collections::{HashMap, HashSet, VecDeque},
-    sync::{
-        LazyLock, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    cell::Cell,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
 use log::{Level, LevelFilter, Log, Metadata, Record, kv};
 use pyo3::{
-    exceptions::{PyException, PyImportError, PyTypeError},
+    exceptions::{PyException, PyImportError},
     intern,
     prelude::*,
     sync::PyOnceLock,
 };
 use pyo3_log::{Caching, Logger};
 
-use crate::control::Control;
+pub(super) use self::own::Stake;
+use self::ring::{Entry, Ring};
+use crate::control;
 
-/// The locks that a fork must not catch in the hands of another thread.
-type Locks = (
-    MutexGuard<'static, Ring>,
-    MutexGuard<'static, HashSet<u64>>,
-    MutexGuard<'static, HashMap<u64, LevelFilter>>,
-);
-
-thread_local! {
-    /// Held by the thread that forks, while it does.
-    static FORKING: RefCell<Option<Locks>> = const { RefCell::new(None) };
-}
-
-/// To be called before a fork, by the thread that forks.
-pub(super) fn before_fork() {
-    FORKING.replace(Some((ring(), quiet(), own_levels())));
-}
-
-/// To be called after a fork, by the same thread, in either process.
-pub(super) fn after_fork(is_child: bool) {
-    drop(FORKING.take());
-    if is_child {
-        // The thread that was handing records on is not there.
-        DRAINING.store(false, Ordering::SeqCst);
-        EMITTING.set(false);
-    }
+/// To be called after a fork, in the new process.
+pub(super) fn forked() {
+    // The thread that was handing records on is not there.
+    DRAINING.store(false, Ordering::SeqCst);
+    EMITTING.set(false);
+    // The parent hands its records on itself.
+    let inherited = ring::forked();
+    own::part(inherited.partings);
+    own::forked();
+    settle_max_level();
 }
 
 /// Where everything is logged to. `::` becomes `.` in the name of the Python logger.
@@ -68,44 +55,16 @@ const TARGETS: [&str; 5] = [
 
 /// The level of each target, as a number of `LevelFilter`.
 static LEVELS: [AtomicUsize; TARGETS.len()] = [const { AtomicUsize::new(0) }; TARGETS.len()];
-/// Whether the ring holds anything.
-static ANY: AtomicBool = AtomicBool::new(false);
-static RING: Mutex<Ring> = Mutex::new(Ring {
-    entries: VecDeque::new(),
-    dropped: 0,
-    gone: Vec::new(),
-});
 /// A thread is handing records to Python.
 static DRAINING: AtomicBool = AtomicBool::new(false);
 /// The interpreter exits, and no more records are handed to it.
 static FINISHED: AtomicBool = AtomicBool::new(false);
-/// There are connections that have a logger of their own.
-static ANY_OWN: AtomicBool = AtomicBool::new(false);
-/// There are connections that must not be logged.
-static ANY_QUIET: AtomicBool = AtomicBool::new(false);
 thread_local! {
     /// This thread is inside a handler.
     static EMITTING: Cell<bool> = const { Cell::new(false) };
 }
 /// The way into Python.
 static PYTHON: PyOnceLock<Logger> = PyOnceLock::new();
-
-/// Records that wait for a Python thread.
-struct Ring {
-    entries: VecDeque<Entry>,
-    dropped: usize,
-    /// Connections with a logger of their own that log no more.
-    gone: Vec<u64>,
-}
-
-struct Entry {
-    target: usize,
-    level: Level,
-    file: Option<&'static str>,
-    line: Option<u32>,
-    connection: Option<u64>,
-    text: String,
-}
 
 /// Makes this the logger of the crate.
 pub(super) fn install(py: Python<'_>) -> PyResult<()> {
@@ -119,116 +78,92 @@ pub(super) fn install(py: Python<'_>) -> PyResult<()> {
     Ok(())
 }
 
-/// Reads the levels afresh, so that a `setLevel` before a `connect` is honoured by it.
-pub(super) fn refresh(py: Python<'_>) -> PyResult<()> {
-    let logging = py.import(intern!(py, "logging"))?;
-    let mut highest = LevelFilter::Off;
-    for (target, level) in TARGETS.iter().zip(&LEVELS) {
-        let name = target.replace("::", ".");
-        let logger = logging.call_method1(intern!(py, "getLogger"), (name,))?;
-        let mut found = LevelFilter::Off;
-        for (filter, number) in NUMBERS {
-            let enabled = logger.call_method1(intern!(py, "isEnabledFor"), (number,))?;
-            if enabled.is_truthy()? {
-                found = filter;
-                break;
-            }
-        }
-        level.store(found as usize, Ordering::Relaxed);
-        highest = highest.max(found);
-    }
-    let own = own_levels().values().copied().max();
-    log::set_max_level(own.map_or(highest, |own| own.max(highest)));
-    Ok(())
+/// What is decided of the log of a connection before there is one.
+pub(super) struct Plan<'py> {
+    logger: Option<Bound<'py, PyAny>>,
+    /// Up to which level it logs; `None` if the targets decide.
+    pub(super) level: Option<LevelFilter>,
 }
 
-/// The logger of one connection, with the level that it has when the connection is made.
-pub(super) struct Own {
-    logger: Py<PyAny>,
-    level: LevelFilter,
-}
-
-impl Own {
-    /// Raises `TypeError` for what is not a logger.
-    pub(super) fn new(logger: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let py = logger.py();
-        let logging = py.import(intern!(py, "logging"))?;
-        let is_one = |name| logger.is_instance(&logging.getattr(name)?);
-        if !is_one("Logger")? && !is_one("LoggerAdapter")? {
-            let text = format!("logger must be a logging.Logger, not {}", logger.repr()?);
-            return Err(PyTypeError::new_err(text));
-        }
-        let mut level = LevelFilter::Off;
-        for (filter, number) in NUMBERS {
-            let enabled = logger.call_method1(intern!(py, "isEnabledFor"), (number,))?;
-            if enabled.is_truthy()? {
-                level = filter;
-                break;
-            }
-        }
+impl<'py> Plan<'py> {
+    /// The plan for a connection that is given this logger.
+    ///
+    /// Reads the levels afresh, so that a `setLevel` before a `connect` is honoured by it. Raises
+    /// `TypeError` for what is no logger.
+    pub(super) fn new(py: Python<'py>, logger: Option<&Bound<'py, PyAny>>) -> PyResult<Self> {
+        let level = logger.map(own::check).transpose()?;
+        refresh(py)?;
         Ok(Self {
-            logger: logger.clone().unbind(),
-            level,
+            logger: logger.cloned(),
+            // What a connection logs that a handler opens would be handled by the same handler,
+            // for ever.
+            level: if EMITTING.get() {
+                Some(LevelFilter::Off)
+            } else {
+                level
+            },
         })
     }
 
-    /// Makes this the logger of a connection, until it logs no more.
-    pub(super) fn assign_to(self, control: &Control) {
-        own_loggers().insert(control.id, self.logger);
-        own_levels().insert(control.id, self.level);
-        ANY_OWN.store(true, Ordering::Release);
-        log::set_max_level(log::max_level().max(self.level));
-        control.accompany(Tenure(control.id));
+    /// Makes the logger that of a connection, until both the connection's object and its thread
+    /// have dropped their stakes; `None` if it has no logger of its own.
+    pub(super) fn enter(self, id: u64) -> PyResult<Option<(Stake, Stake)>> {
+        let Some(logger) = self.logger else {
+            return Ok(None);
+        };
+        let level = self.level.unwrap_or(LevelFilter::Off);
+        let stakes = own::register(id, &logger, level)?;
+        settle_max_level();
+        Ok(Some(stakes))
     }
 }
 
-/// The time in which a connection has a logger of its own.
-struct Tenure(u64);
+/// Lets the records that a connection's own logger gets refer to the object, if it has one.
+pub(super) fn introduce(id: u64, object: &Bound<'_, PyAny>) -> PyResult<()> {
+    own::introduce(id, object)
+}
 
-impl Drop for Tenure {
-    fn drop(&mut self) {
-        // Records of the connection may still wait.
-        ring().gone.push(self.0);
-        ANY.store(true, Ordering::Release);
+fn refresh(py: Python<'_>) -> PyResult<()> {
+    let logging = py.import(intern!(py, "logging"))?;
+    for (target, level) in TARGETS.iter().zip(&LEVELS) {
+        let name = target.replace("::", ".");
+        let logger = logging.call_method1(intern!(py, "getLogger"), (name,))?;
+        level.store(level_of(&logger)? as usize, Ordering::Relaxed);
+    }
+    settle_max_level();
+    Ok(())
+}
+
+/// The most talkative level that a logger is enabled for.
+fn level_of(logger: &Bound<'_, PyAny>) -> PyResult<LevelFilter> {
+    let py = logger.py();
+    for level in TALKATIVE_FIRST {
+        let enabled = logger.call_method1(intern!(py, "isEnabledFor"), (number_of(level),))?;
+        if enabled.is_truthy()? {
+            return Ok(level.to_level_filter());
+        }
+    }
+    Ok(LevelFilter::Off)
+}
+
+/// Python's number for a level.
+fn number_of(level: Level) -> u8 {
+    match level {
+        Level::Error => 40,
+        Level::Warn => 30,
+        Level::Info => 20,
+        Level::Debug => 10,
+        Level::Trace => 5,
     }
 }
 
-/// The levels of the connections that have a logger of their own.
-fn own_levels() -> MutexGuard<'static, HashMap<u64, LevelFilter>> {
-    static LEVELS: LazyLock<Mutex<HashMap<u64, LevelFilter>>> = LazyLock::new(Mutex::default);
-    LEVELS.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Their loggers. Locked by threads that are attached, and for a moment only.
-fn own_loggers() -> MutexGuard<'static, HashMap<u64, Py<PyAny>>> {
-    static LOGGERS: LazyLock<Mutex<HashMap<u64, Py<PyAny>>>> = LazyLock::new(Mutex::default);
-    LOGGERS.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The level of a connection's own logger.
-fn own_level(id: u64) -> Option<LevelFilter> {
-    if !ANY_OWN.load(Ordering::Acquire) {
-        return None;
-    }
-    own_levels().get(&id).copied()
-}
-
-/// Forgets the loggers of connections that log no more.
-fn forget(gone: &[u64]) {
-    if gone.is_empty() {
-        return;
-    }
-    let mut levels = own_levels();
-    for id in gone {
-        levels.remove(id);
-    }
-    ANY_OWN.store(!levels.is_empty(), Ordering::Release);
-    drop(levels);
-    let mut loggers = own_loggers();
-    let forgotten: Vec<_> = gone.iter().filter_map(|id| loggers.remove(id)).collect();
-    drop(loggers);
-    // Dropping the last reference to a logger may run Python code.
-    drop(forgotten);
+/// Lets through what any logger wants. To be called after each change of what that is, without
+/// leaving the interpreter in between.
+fn settle_max_level() {
+    let targets = LEVELS.iter().map(|level| level.load(Ordering::Relaxed));
+    let highest = targets.max().unwrap_or_default();
+    let level = LevelFilter::iter().nth(highest);
+    log::set_max_level(level.unwrap_or(LevelFilter::Off).max(own::highest_level()));
 }
 
 /// Hands the records collected so far to Python.
@@ -236,7 +171,7 @@ fn forget(gone: &[u64]) {
 /// What a handler raises is shown as `logging` shows such errors, and goes no further, except
 /// for what is not an `Exception`, such as `KeyboardInterrupt`.
 pub(super) fn drain(py: Python<'_>) -> PyResult<()> {
-    if !ANY.load(Ordering::Acquire) {
+    if !ring::has_any() {
         return Ok(());
     }
     drain_all(py)
@@ -269,56 +204,40 @@ fn drain_all(py: Python<'_>) -> PyResult<()> {
     }
     EMITTING.set(true);
     // One batch: connection threads may log faster than a handler can take it.
-    let (entries, dropped, gone) = {
-        let mut ring = ring();
-        ANY.store(false, Ordering::Release);
-        (
-            std::mem::take(&mut ring.entries),
-            std::mem::take(&mut ring.dropped),
-            std::mem::take(&mut ring.gone),
-        )
-    };
-    let result = emit_all(py, logger, &entries, dropped);
-    forget(&gone);
+    let batch = ring::take();
+    let result = emit_all(py, logger, &batch);
+    if !batch.partings.is_empty() {
+        own::part(batch.partings);
+        settle_max_level();
+    }
     EMITTING.set(false);
     DRAINING.store(false, Ordering::SeqCst);
     result
 }
 
-fn emit_all(
-    py: Python<'_>,
-    logger: &Logger,
-    entries: &VecDeque<Entry>,
-    dropped: usize,
-) -> PyResult<()> {
-    if dropped > 0 {
+fn emit_all(py: Python<'_>, logger: &Logger, batch: &Ring) -> PyResult<()> {
+    for (connection, count) in &batch.dropped {
         let note = Entry {
             target: 0,
             level: Level::Warn,
             file: None,
             line: None,
-            connection: None,
-            text: format!("{dropped} log records were dropped: they came too fast"),
+            connection: *connection,
+            text: format!("{count} log records were dropped: they came too fast"),
         };
         emit(py, logger, &note)?;
     }
-    for entry in entries {
+    for entry in &batch.entries {
         emit(py, logger, entry)?;
     }
     Ok(())
 }
 
 fn emit(py: Python<'_>, logger: &Logger, entry: &Entry) -> PyResult<()> {
-    let name = entry.connection.map(|id| format!("websocket-{id}"));
-    if let Some(own) = entry.connection.and_then(|id| own_logger(py, id)) {
-        let emit = py.import(intern!(py, "websocket_rs._logging"))?;
-        let level = NUMBERS[Level::Trace as usize - entry.level as usize].1;
-        let arguments = (own, level, entry.text.as_str(), name);
-        return survive(
-            py,
-            emit.call_method1(intern!(py, "emit"), arguments).map(drop),
-        );
+    if let Some(id) = entry.own_logger() {
+        return own::emit(py, id, entry);
     }
+    let name = entry.connection.map(control::name_of);
     let pairs: Vec<(&str, kv::Value<'_>)> = name
         .iter()
         .map(|name| (EXTRA, kv::Value::from(name.as_str())))
@@ -336,15 +255,8 @@ fn emit(py: Python<'_>, logger: &Logger, entry: &Entry) -> PyResult<()> {
     survive(py, PyErr::take(py).map_or(Ok(()), Err))
 }
 
-fn own_logger(py: Python<'_>, id: u64) -> Option<Py<PyAny>> {
-    if !ANY_OWN.load(Ordering::Acquire) {
-        return None;
-    }
-    own_loggers().get(&id).map(|logger| logger.clone_ref(py))
-}
-
-/// Shows what a handler raised as `logging` shows such errors, and lets only that through which
-/// is not an `Exception`.
+/// Shows what a handler raised as `logging` shows such errors. Only what is no `Exception` goes
+/// further.
 fn survive(py: Python<'_>, result: PyResult<()>) -> PyResult<()> {
     match result {
         Err(error) if error.is_instance_of::<PyException>(py) => {
@@ -359,10 +271,6 @@ fn survive(py: Python<'_>, result: PyResult<()>) -> PyResult<()> {
         }
         result => result,
     }
-}
-
-fn ring() -> MutexGuard<'static, Ring> {
-    RING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Collects records in the ring.
@@ -383,52 +291,23 @@ impl Log for Collector {
             .key_values()
             .get(kv::Key::from_str("id"))
             .and_then(|id| id.to_u64());
-        let is_wanted = match connection.and_then(own_level) {
-            Some(level) => record.level() <= level,
-            None => self.enabled(record.metadata()),
-        };
-        if !is_wanted {
+        let is_wanted = connection
+            .and_then(|id| control::admits(id, record.level()))
+            .unwrap_or_else(|| self.enabled(record.metadata()));
+        if !is_wanted || EMITTING.get() {
             return;
         }
-        if EMITTING.get() || connection.is_some_and(is_quiet) {
-            return;
-        }
-        let entry = Entry {
+        ring::push(Entry {
             target,
             level: record.level(),
             file: record.file_static(),
             line: record.line(),
             connection,
             text: record.args().to_string(),
-        };
-        let mut ring = ring();
-        if ring.entries.len() >= CAPACITY {
-            ring.entries.pop_front();
-            ring.dropped += 1;
-        }
-        ring.entries.push_back(entry);
-        ANY.store(true, Ordering::Release);
+        });
     }
 
     fn flush(&self) {}
-}
-
-/// Keeps a connection that a handler opens out of the log: what it logs would be handled by the
-/// same handler, for ever.
-pub(super) fn note_connection(id: u64) {
-    if EMITTING.get() {
-        quiet().insert(id);
-        ANY_QUIET.store(true, Ordering::Release);
-    }
-}
-
-fn is_quiet(id: u64) -> bool {
-    ANY_QUIET.load(Ordering::Acquire) && quiet().contains(&id)
-}
-
-fn quiet() -> MutexGuard<'static, HashSet<u64>> {
-    static QUIET: LazyLock<Mutex<HashSet<u64>>> = LazyLock::new(Mutex::default);
-    QUIET.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Which target this is; `None` for the records of other crates, which may hold payloads.
@@ -436,17 +315,15 @@ fn index(target: &str) -> Option<usize> {
     TARGETS.iter().position(|own| *own == target)
 }
 
-/// Python's numbers for the levels, the most talkative first.
-const NUMBERS: [(LevelFilter, u8); 5] = [
-    (LevelFilter::Trace, 5),
-    (LevelFilter::Debug, 10),
-    (LevelFilter::Info, 20),
-    (LevelFilter::Warn, 30),
-    (LevelFilter::Error, 40),
+/// All levels.
+const TALKATIVE_FIRST: [Level; 5] = [
+    Level::Trace,
+    Level::Debug,
+    Level::Info,
+    Level::Warn,
+    Level::Error,
 ];
 /// The attribute of a log record that names the connection.
 const EXTRA: &str = "websocket_name";
-/// So many records may wait.
-const CAPACITY: usize = 4096;
 /// How long the interpreter's exit waits for a handler that runs on another thread.
 const HANDLER_TIMEOUT: Duration = Duration::from_millis(300);

@@ -30,9 +30,8 @@ use crate::{control, process};
 mod core {
     #[pymodule_export]
     use super::{
-        after_fork_in_child, after_fork_in_parent,
+        after_fork_in_child,
         async_client::AsyncConnection,
-        before_fork,
         connection::BaseConnection,
         echo_server::EchoServer,
         event_loop::Wakeups,
@@ -61,23 +60,11 @@ fn shutdown(py: Python<'_>) -> PyResult<()> {
     logging::finish(py)
 }
 
-/// Makes sure that no lock which the child needs is held by a thread that it will not have.
-#[pyfunction]
-fn before_fork(py: Python<'_>) {
-    py.detach(logging::before_fork);
-}
-
-/// Goes on in the parent process.
-#[pyfunction]
-fn after_fork_in_parent() {
-    logging::after_fork(false);
-}
-
 /// Disowns the connections of the parent process.
 #[pyfunction]
 fn after_fork_in_child() {
     process::forked();
-    logging::after_fork(true);
+    logging::forked();
 }
 
 /// How long the interpreter's exit may wait for connections to end.

@@ -66,6 +66,8 @@ impl Drop for Receiving<'_> {
 #[pymethods]
 impl SyncConnection {
     /// Opens a connection. Blocks until it is open.
+    ///
+    /// What it logs meanwhile to a logger of its own is handed on by `introduce`.
     #[new]
     #[pyo3(signature = (options, receive_timeout=None, logger=None))]
     fn new(
@@ -75,17 +77,13 @@ impl SyncConnection {
         logger: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<PyClassInitializer<Self>> {
         let receive_timeout = convert::timeout("receive_timeout", receive_timeout)?;
-        let logger = logger.map(logging::Own::new).transpose()?;
-        logging::refresh(py)?;
+        let log = logging::Plan::new(py, logger)?;
         exceptions::load(py)?;
-        let control = Control::new().map_err(|error| exceptions::raise(py, error))?;
-        logging::note_connection(control.id);
-        if let Some(logger) = logger {
-            logger.assign_to(&control);
-        }
+        let control = Control::new(log.level).map_err(|error| exceptions::raise(py, error))?;
+        let (log_stake, threads_stake) = log.enter(control.id)?.unzip();
         let options = &options.inner;
         let deadline = options.deadline();
-        let connection = interrupt::wait(py, deadline, |wait| {
+        let opened = interrupt::wait(py, deadline, |wait| {
             let established = open(options, control.id, wait)?;
             let (connection, stream) =
                 Connection::new(established, options, Arc::clone(&control), Box::new(Nobody))?;
@@ -96,11 +94,20 @@ impl SyncConnection {
                 // Nobody listens if the caller was interrupted.
                 let _ = started.send(());
                 serve(&served, stream, Role::StandsIn);
+                drop(threads_stake);
             })?;
             // The thread names itself when it starts, and is to be seen by its name.
             let _ = starts.recv();
             Ok(connection)
-        })?;
+        });
+        let connection = match opened {
+            Ok(connection) => connection,
+            Err(error) => {
+                drop(log_stake);
+                logging::drain(py)?;
+                return Err(error);
+            }
+        };
         let this = Self {
             connection,
             receive_timeout,
@@ -109,9 +116,11 @@ impl SyncConnection {
             in_message: AtomicBool::new(false),
         };
         let control = Arc::clone(&this.connection.control);
-        let base = BaseConnection::new(control, options.uri.to_string());
+        if log_stake.is_none() {
+            logging::drain(py)?;
+        }
+        let base = BaseConnection::new(control, options.uri.to_string(), log_stake);
         base.set_open(Arc::clone(&this.connection));
-        logging::drain(py)?;
         Ok(PyClassInitializer::from(base).add_subclass(this))
     }
 

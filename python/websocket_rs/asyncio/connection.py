@@ -87,7 +87,7 @@ class AsyncWebSocket(ConnectionAttributes, _core.AsyncConnection):
         self._waiter = None
         self._deadline = 0.0
         self._timer = None
-        self._set_logger(logger)
+        self.introduce()
 
     async def opened(self) -> None:
         """Wait until the connection is open, for `connect`.

@@ -48,7 +48,7 @@ class WebSocket(ConnectionAttributes, _core.SyncConnection):
         logger: LoggerLike | None = None,
     ) -> None:
         # What opens the connection is `__new__`, in the core.
-        self._set_logger(logger)
+        self.introduce()
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
