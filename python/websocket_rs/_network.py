@@ -10,6 +10,8 @@ import os
 import socket
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
+from ._options import check_timeout
+
 
 if TYPE_CHECKING:
     import ssl as ssl_module
@@ -19,7 +21,15 @@ if TYPE_CHECKING:
     from .typing import PathLike
 
 
-__all__ = ["NetworkKeywords", "Route", "RouteKeywords", "TlsKeywords", "split"]
+__all__ = [
+    "NetworkKeywords",
+    "Route",
+    "RouteKeywords",
+    "TlsKeywords",
+    "route",
+    "split",
+    "unix_uri",
+]
 
 
 class TlsKeywords(TypedDict, total=False):
@@ -84,23 +94,8 @@ class NetworkKeywords(TlsKeywords, RouteKeywords, total=False):
     """How to reach the server, as keywords of `connect`."""
 
 
-_TLS = ("ssl", "ca_file", "client_cert", "client_key", "server_hostname")
-_KNOWN = frozenset(
-    {
-        "sock",
-        "host",
-        "port",
-        "address",
-        "local_addr",
-        "source_address",
-        "family",
-        "happy_eyeballs_delay",
-        "unix",
-        "path",
-        "proxy_ssl",
-        "proxy_server_hostname",
-    }
-)
+_TLS = frozenset(TlsKeywords.__annotations__)
+_ROUTE = frozenset(RouteKeywords.__annotations__)
 _IMPOSSIBLE = {
     "ssl_handshake_timeout": "open_timeout limits the TLS handshake too",
     "ssl_shutdown_timeout": "close_timeout limits the end of TLS too",
@@ -127,11 +122,18 @@ def split(keywords: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     for name, value in keywords.items():
         if name in _IMPOSSIBLE and value is not None:
             raise NotImplementedError(f"{name} isn't supported: {_IMPOSSIBLE[name]}")
-        if name in _KNOWN:
+        if name in _ROUTE:
             network[name] = value
         elif name not in _TLS and name not in _IMPOSSIBLE:
             raise TypeError(f"connect() got an unexpected keyword argument {name!r}")
     return tls, network
+
+
+def unix_uri(uri: str | None, keywords: dict[str, Any]) -> str:
+    """Return what the request over a Unix socket is for, unless it is said."""
+    if uri is not None:
+        return uri
+    return "ws://localhost/" if keywords.get("ssl") is None else "wss://localhost/"
 
 
 class Route(NamedTuple):
@@ -224,7 +226,7 @@ def route(
         address=None if host is None and port is None else (host, port),
         source=source,
         family=int(family),
-        head_start=_delay(happy_eyeballs_delay),
+        head_start=check_timeout("happy_eyeballs_delay", happy_eyeballs_delay),
         path=None if path is None else _path(path),
         proxy_ssl=proxy_ssl,
         proxy_server_hostname=proxy_server_hostname,
@@ -280,16 +282,6 @@ def _check_port(name: str, value: Any) -> None:
         raise TypeError(f"{name} must be a number, not {value!r}")
     if not 0 <= value <= 0xFFFF:
         raise ValueError(f"{name} must be a port, 0 to 65535, not {value!r}")
-
-
-def _delay(value: Any) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"happy_eyeballs_delay must be a number, not {value!r}")
-    if not value >= 0:
-        raise ValueError(f"happy_eyeballs_delay must be 0 or more, not {value!r}")
-    return float(value)
 
 
 def _path(value: Any) -> bytes:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ._network import route, split
 from ._options import connect_options, header_pairs
 from .exceptions import InvalidStatus, InvalidURI, SecurityError
-from .proxy import get_proxy, parse_proxy, without_credentials
+from .proxy import Proxy, get_proxy, parse_proxy, without_credentials
 from .tls import interpret
 from .uri import parse_uri
 
@@ -69,11 +69,10 @@ class Opening:
         self._settings = settings | tls
         self._options = connect_options(uri, **self._settings)
         self._route = route(**network)
-        self._proxy = proxy
-        if isinstance(proxy, str):
-            self._check_proxy(proxy)
-        elif proxy is not None and proxy is not True:
+        if not (proxy is None or proxy is True or isinstance(proxy, str)):
             raise TypeError(f"proxy must be a URL, True or None, not {proxy!r}")
+        self._uses_environment = proxy is True
+        self._proxy = self._parse_proxy(proxy) if isinstance(proxy, str) else None
 
     def attempts(self) -> Generator[_core.ConnectOptions, InvalidStatus, None]:
         """Yield what to open a connection with.
@@ -96,29 +95,30 @@ class Opening:
             options = connect_options(uri, **settings)
         raise SecurityError(f"more than {MAX_REDIRECTS} redirects")
 
-    def _check_proxy(self, proxy: str) -> None:
-        scheme = parse_proxy(proxy).scheme
-        if scheme != "https" and self._route.proxy_ssl is not None:
+    def _parse_proxy(self, url: str) -> Proxy:
+        proxy = parse_proxy(url)
+        if proxy.scheme != "https" and self._route.proxy_ssl is not None:
             raise ValueError(
-                f"proxy_ssl argument is incompatible with an {scheme}:// proxy"
+                f"proxy_ssl argument is incompatible with an {proxy.scheme}:// proxy"
             )
+        return proxy
 
     def _through_proxy(
         self, uri: str, options: _core.ConnectOptions
     ) -> _core.ConnectOptions:
-        proxy = get_proxy(parse_uri(uri)) if self._proxy is True else self._proxy
-        if not isinstance(proxy, str):
+        proxy = self._proxy
+        if self._uses_environment and (url := get_proxy(parse_uri(uri))) is not None:
+            proxy = self._parse_proxy(url)
+        if proxy is None:
             return options
-        self._check_proxy(proxy)
-        parsed = parse_proxy(proxy)
         options = options.with_proxy(
-            parsed.scheme,
-            parsed.host,
-            parsed.port,
-            parsed.user_info,
+            proxy.scheme,
+            proxy.host,
+            proxy.port,
+            proxy.user_info,
             self._settings["user_agent_header"],
         )
-        if parsed.scheme != "https":
+        if proxy.scheme != "https":
             return options
         name = self._route.proxy_server_hostname
         tls = interpret(True, self._route.proxy_ssl, None, None, None, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 from typing import TYPE_CHECKING
@@ -87,12 +88,12 @@ class Reconnection:
         self,
         process_exception: Callable[[Exception], Exception | None],
         delays: Callable[[], Generator[float, None, None]],
-        logger: LoggerLike,
+        logger: LoggerLike | None,
     ) -> None:
         self._process_exception = process_exception
         self._make_delays = delays
         self._delays: Generator[float, None, None] | None = None
-        self._logger = logger
+        self._logger = logger or logging.getLogger("websocket_rs.client")
 
     def reset(self) -> None:
         """Begin with short delays again: an attempt has succeeded."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from .._network import unix_uri
 from .._opening import Opening
 from .._options import USER_AGENT
 from ..client import backoff, process_exception
@@ -173,6 +174,4 @@ def unix_connect(
             ``wss://localhost/`` if ``ssl`` is given.
         keywords: Those of `connect`.
     """
-    if uri is None:
-        uri = "ws://localhost/" if keywords.get("ssl") is None else "wss://localhost/"
-    return connect(uri, unix=True, path=path, **keywords)
+    return connect(unix_uri(uri, keywords), unix=True, path=path, **keywords)

@@ -6,7 +6,6 @@ Which arguments it takes is said elsewhere; see `Opening` for what they lead to.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -94,9 +93,8 @@ class Connecting(Coroutine[Any, Any, AsyncWebSocket]):
     # async for ws in connect(...):
 
     async def __aiter__(self) -> AsyncIterator[AsyncWebSocket]:
-        logger = self._opening.logger or logging.getLogger("websocket_rs.client")
         reconnection = Reconnection(
-            self._process_exception, self._reconnect_delays, logger
+            self._process_exception, self._reconnect_delays, self._opening.logger
         )
         while True:
             try:

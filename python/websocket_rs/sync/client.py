@@ -8,11 +8,10 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from .._network import NetworkKeywords
+from .._network import NetworkKeywords, unix_uri
 from .._opening import Opening
 from .._options import USER_AGENT, WRITE_LIMIT
 from ..client import Reconnection, backoff, process_exception
@@ -151,9 +150,8 @@ class reconnect:
     # for ws in reconnect(...):
 
     def __iter__(self) -> Iterator[ClientConnection]:
-        logger = self._opening.logger or logging.getLogger("websocket_rs.client")
         reconnection = Reconnection(
-            self._process_exception, self._reconnect_delays, logger
+            self._process_exception, self._reconnect_delays, self._opening.logger
         )
         while True:
             try:
@@ -295,7 +293,7 @@ def unix_connect(
         keywords: Those of `connect`.
     """
     connection: ClientConnection = connect(
-        uri or _unix_uri(keywords), unix=True, path=path, **keywords
+        unix_uri(uri, keywords), unix=True, path=path, **keywords
     )
     return connection
 
@@ -310,8 +308,4 @@ def unix_reconnect(
         uri: What the request is for, as for `unix_connect`.
         keywords: Those of `reconnect`.
     """
-    return reconnect(uri or _unix_uri(keywords), unix=True, path=path, **keywords)
-
-
-def _unix_uri(keywords: dict[str, Any]) -> str:
-    return "ws://localhost/" if keywords.get("ssl") is None else "wss://localhost/"
+    return reconnect(unix_uri(uri, keywords), unix=True, path=path, **keywords)
