@@ -27,7 +27,7 @@ impl Deadline {
         Self::started(timeout, Duration::ZERO)
     }
 
-    /// The deadline for a call of which so much time has been used already, by earlier attempts.
+    /// The deadline for a call of which earlier attempts have used `elapsed` already.
     /// Its error names the whole timeout.
     pub fn started(timeout: Option<Duration>, elapsed: Duration) -> Self {
         match timeout {

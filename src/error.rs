@@ -6,10 +6,7 @@
 use std::{fmt, io, sync::Arc};
 
 use crate::protocol::{
-    InvalidArgument,
-    close::Closure,
-    handshake::{HandshakeError, response::Response},
-    uri::InvalidUri,
+    InvalidArgument, close::Closure, handshake::HandshakeError, http::Response, uri::InvalidUri,
 };
 
 /// The result of anything in this crate that can fail.

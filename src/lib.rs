@@ -2,31 +2,27 @@
 //!
 //! ```text
 //! call:  websocket_rs/*.py -> python -> connection (directly | posted to its thread) -> net::stream -> wire
-//! data:  wire -> net::stream -> protocol -> inbox -> (caller | eventfd -> event loop) -> str | bytes
+//! data:  wire -> net::stream -> protocol -> connection -> (caller | eventfd -> event loop) -> str | bytes
 //! ```
 //!
-//! Modules stand in rings, and each uses only those before it: `protocol` decides and does no
-//! I/O; `error`, `deadline`, `process`; `net` moves bytes and knows no WebSocket; `turn`, `inbox`,
-//! `outbox`, `options`, `opening`, `control` and `attendance` are the parts from which `connection`
-//! and `connection_thread` are made; and `python` alone knows Python. Without the feature `python`
-//! the crate needs none. `echo_server` is for trying things out, and nothing else uses it.
+//! The modules stand in four rings, and each uses only those before it: `protocol` decides and does
+//! no I/O; `net` moves bytes and knows no WebSocket; `connection` brings the two together, on its
+//! own thread and on those of the program; `python` alone knows Python. `buffer`, `random`, `error`,
+//! `deadline` and `process` lie below all of them. Without the feature `python` the crate needs no
+//! interpreter.
+//! `echo_server` is for trying things out, and uses none of the others.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
-pub mod attendance;
+pub mod buffer;
 pub mod connection;
-pub mod connection_thread;
-pub mod control;
 pub mod deadline;
+#[cfg(feature = "echo-server")]
 pub mod echo_server;
 pub mod error;
-pub mod inbox;
 pub mod net;
-pub mod opening;
-pub mod options;
-pub mod outbox;
 pub mod process;
 pub mod protocol;
 #[cfg(feature = "python")]
 mod python;
-pub mod turn;
+pub mod random;

@@ -6,8 +6,11 @@
 //! the process id would cost a system call each time; the interpreter tells of a fork instead.
 
 use std::{
-    io,
-    sync::atomic::{AtomicU32, Ordering},
+    io, mem,
+    sync::{
+        Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     thread::{self, JoinHandle},
 };
 
@@ -36,7 +39,7 @@ impl Generation {
         if self.is_current() {
             drop(value);
         } else {
-            std::mem::forget(value);
+            mem::forget(value);
         }
     }
 }
@@ -44,6 +47,57 @@ impl Generation {
 /// To be called in a child process right after a fork.
 pub fn forked() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
+}
+
+/// A value of which each process has its own, with a lock of its own: that of the process it was
+/// forked from may be held for ever, by a thread that is not there.
+///
+/// Every static value that is behind a lock, and that threads come to which the interpreter doesn't
+/// stop for a fork, is one of these; [`Self::forked`] is called for each.
+#[derive(Debug)]
+pub struct PerProcess<T> {
+    value: Mutex<T>,
+    initial: fn() -> T,
+    /// Set in a forked process only, by the one thread that it has.
+    next: OnceLock<Box<Self>>,
+}
+
+impl<T> PerProcess<T> {
+    /// The value of the first process, and what makes those of others.
+    pub const fn new(value: T, initial: fn() -> T) -> Self {
+        Self {
+            value: Mutex::new(value),
+            initial,
+            next: OnceLock::new(),
+        }
+    }
+
+    /// Locks the value of this process.
+    pub fn lock(&self) -> MutexGuard<'_, T> {
+        self.current()
+            .value
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives a forked process a value of its own. Returns what its parent had, unless that was
+    /// being changed.
+    pub fn forked(&self) -> Option<T> {
+        let inherited = self.current();
+        inherited
+            .next
+            .get_or_init(|| Box::new(Self::new((self.initial)(), self.initial)));
+        let mut value = inherited.value.try_lock().ok()?;
+        Some(mem::replace(&mut *value, (self.initial)()))
+    }
+
+    fn current(&self) -> &Self {
+        let mut current = self;
+        while let Some(next) = current.next.get() {
+            current = next;
+        }
+        current
+    }
 }
 
 /// Starts a thread to which no signal is delivered, so that they reach the program's threads.
@@ -62,3 +116,26 @@ pub fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> io::Result<J
 
 /// OpenSSL's handshake is the deepest that the stack has to hold.
 const STACK: usize = 256 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_is_held_in_the_parent_is_free_in_the_child() {
+        let value = PerProcess::new(1, || 0);
+        let held = value.lock();
+        assert_eq!(value.forked(), None);
+        assert_eq!(*value.lock(), 0);
+        assert_eq!(*held, 1);
+    }
+
+    #[test]
+    fn a_child_may_have_what_its_parent_had() {
+        let value = PerProcess::new(1, || 0);
+        assert_eq!(value.forked(), Some(1));
+        *value.lock() = 2;
+        assert_eq!(value.forked(), Some(2));
+        assert_eq!(*value.lock(), 0);
+    }
+}

@@ -22,11 +22,12 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trustme
 
+from websocket_rs._client.opening import Opening
 from websocket_rs._core import EchoServer
 from websocket_rs.sync_client import connect
 
@@ -52,19 +53,42 @@ from support import (  # noqa: E402
 )
 
 
+if TYPE_CHECKING:
+    from websocket_rs._client.settings import Settings
+
+
 DEFAULT_TIMEOUT = 25.0
 """Seconds a test may take unless a timeout marker says otherwise."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add options of our own."""
+    parser.addoption(
+        "--reader",
+        choices=["loop", "thread"],
+        default="loop",
+        help="who reads asyncio connections where a test doesn't say so",
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marker of this suite, and forget proxies."""
+    """Forget proxies, and see to who reads."""
+    if config.getoption("reader") == "thread":
+        have_threads_read()
     # Proxies of the environment can't reach the servers of the tests.
     for name in list(os.environ):
         if name.lower().endswith("_proxy"):
             del os.environ[name]
-    config.addinivalue_line(
-        "markers", "main_thread: run the test on the main thread, for its signals"
-    )
+
+
+def have_threads_read() -> None:
+    """Make ``reader="thread"`` the default."""
+    original = Opening.__init__
+
+    def init(self: Opening, uri: str, settings: Settings, network: Any) -> None:
+        original(self, uri, settings._replace(reader="thread"), network)
+
+    Opening.__init__ = init  # type: ignore[method-assign]
 
 
 PASSED = pytest.StashKey[bool]()
@@ -163,7 +187,7 @@ def no_leaks(request: pytest.FixtureRequest, warm_up: None) -> Iterator[None]:
         wait_until(
             lambda: not left_threads() and not left_descriptors(),
             "nothing is left",
-            3000 * MS,
+            10_000 * MS,
         )
     except AssertionError:
         what = f"threads {left_threads()}, descriptors {left_descriptors()}"

@@ -41,6 +41,11 @@ class DuplexTLS:
             except ssl.SSLWantReadError:
                 self._flush()
                 self._feed()
+            except ssl.SSLError:
+                # The alert says why.
+                with contextlib.suppress(OSError):
+                    self._flush()
+                raise
 
     def _flush(self) -> None:
         with self._writing:

@@ -12,12 +12,13 @@ import pytest
 
 from raw_server import MS
 from websocket_rs import async_client, sync_client
-from websocket_rs._options import connect_options
-from websocket_rs.tls import interpret
+from websocket_rs._client.settings import Settings, connect_options
+from websocket_rs._client.tls.arguments import interpret
+from websocket_rs._client.values import Proxy
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from conftest import Certificates
     from proxy_server import ProxyServer
@@ -37,33 +38,16 @@ def options_for(
     url: str, connect_timeout: float | None = 5000 * MS, **changes: Any
 ) -> ConnectOptions:
     """Return the options that `connect` makes of its arguments."""
-    arguments: dict[str, Any] = dict.fromkeys(
-        [
-            "ssl",
-            "ca_file",
-            "client_cert",
-            "client_key",
-            "server_hostname",
-            "additional_headers",
-            "origin",
-            "subprotocols",
-            "compression",
-            "extensions",
-            "user_agent_header",
-            "ping_interval",
-            "ping_timeout",
-            "max_queue",
-            "max_size",
-        ]
+    settings = Settings(
+        open_timeout=connect_timeout,
+        user_agent_header=None,
+        ping_timeout=None,
+        max_size=None,
+        close_timeout=5000 * MS,
+        inbox_limit=16 * MIB,
+        write_limit=MIB,
     )
-    arguments |= {
-        "close_timeout": 5000 * MS,
-        "inbox_limit": 16 * MIB,
-        "write_limit": MIB,
-    }
-    return connect_options(
-        url, open_timeout=connect_timeout, **{**arguments, **changes}
-    )
+    return connect_options(url, settings._replace(**changes))
 
 
 def options_of(address: Address, **changes: Any) -> ConnectOptions:
@@ -79,23 +63,13 @@ def open_sync(options: ConnectOptions) -> sync_client.WebSocket:
 def open_async(options: ConnectOptions) -> async_client.connect:
     """Return what opens a connection with the asyncio client."""
     connecting = async_client.connect("ws://unused/", receive_timeout=5000 * MS)
-    connecting._opening = Ready(connecting._opening, options)
+    connecting.attempts = lambda: once(options)  # type: ignore[method-assign]
     return connecting
 
 
-class Ready:
-    """What `connect` opens a connection with, chosen by the test."""
-
-    create_connection = None
-    logger = None
-
-    def __init__(self, opening: Any, options: ConnectOptions) -> None:
-        self.opening = opening
-        self.options = options
-
-    def attempts(self) -> Iterator[ConnectOptions]:
-        """Yield the options, once."""
-        yield self.options
+def once(options: ConnectOptions) -> Generator[ConnectOptions, Exception, None]:
+    """Yield what to open a connection with, and raise why that has failed."""
+    raise (yield options)
 
 
 def through(
@@ -109,14 +83,11 @@ def through(
 ) -> ConnectOptions:
     """Return the options to reach a server through a proxy, which is trusted."""
     scheme = scheme or proxy.scheme
-    options = options.with_proxy(
-        scheme, proxy.host, proxy.port, credentials, user_agent
-    )
+    value = Proxy(scheme, proxy.host, proxy.port, credentials, user_agent)
     if scheme == "https":
         tls = interpret(True, None, certificates.ca_file, None, None, None)
-        assert tls is not None
-        options = options.with_proxy_tls(None, *tls)
-    return options
+        value = value._replace(tls=tls)
+    return options.with_proxy(value)
 
 
 def refused_by(options: ConnectOptions) -> BaseException:

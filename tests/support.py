@@ -23,6 +23,7 @@ import pytest
 
 from raw_server import MS
 from websocket_rs import _core
+from websocket_rs._client.values import Connect
 
 
 if TYPE_CHECKING:
@@ -45,20 +46,24 @@ def core_options(url: str) -> _core.ConnectOptions:
     """Return what the core opens a connection with, where no `connect` is to do it."""
     return _core.ConnectOptions(
         url,
-        headers=[],
-        origin=None,
-        subprotocols=[],
-        compression=None,
-        user_agent=None,
-        server_hostname=None,
-        connect_timeout=5000 * MS,
-        close_timeout=5000 * MS,
-        ping_interval=None,
-        ping_timeout=None,
-        max_size=(None, None),
-        max_queue=None,
-        inbox_limit=1 << 20,
-        write_limit=1 << 20,
+        Connect(
+            headers=[],
+            origin=None,
+            subprotocols=[],
+            compression=None,
+            user_agent=None,
+            server_hostname=None,
+            open_timeout=("open_timeout", 5000 * MS),
+            receive_timeout=None,
+            close_timeout=5000 * MS,
+            ping_interval=None,
+            ping_timeout=None,
+            max_size=(None, None),
+            max_queue=(None, None),
+            inbox_limit=1 << 20,
+            write_limit=1 << 20,
+            reader="loop",
+        ),
     )
 
 

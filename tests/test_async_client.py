@@ -16,6 +16,7 @@ from raw_server import BINARY, CONTINUATION, MS, PING, PONG, TEXT, Peer, message
 from support import QUICK, Background, connection_threads, wait_until_async
 from test_sync_client import OPTIONS, SIZES, WRONG_MESSAGES, silent
 from websocket_rs import async_client
+from websocket_rs._client.route import RouteKeywords, TlsKeywords
 from websocket_rs.async_client import AsyncWebSocket, connect
 from websocket_rs.exceptions import (
     ConcurrencyError,
@@ -36,10 +37,12 @@ def test_connect_signature():
     assert parameters["connect_timeout"].default == 30.0
     assert parameters["receive_timeout"].default == 30.0
     keywords = {k: p for k, p in parameters.items() if k not in list(parameters)[:3]}
-    assert keywords.pop("network").kind is inspect.Parameter.VAR_KEYWORD
+    for name in (*TlsKeywords.__annotations__, *RouteKeywords.__annotations__):
+        assert keywords.pop(name).default == {"family": 0, "unix": False}.get(name)
     assert all(p.kind is p.KEYWORD_ONLY for p in keywords.values())
     assert keywords.pop("user_agent_header").default
     assert keywords.pop("write_limit").default
+    assert keywords.pop("reader").default == "loop"
     assert {k: p.default for k, p in keywords.items()} == OPTIONS
 
 

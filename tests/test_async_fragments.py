@@ -19,6 +19,7 @@ from test_fragments import (
     as_sent,
     assert_closed_by,
     assert_failed,
+    shown,
 )
 from websocket_rs.async_client import connect
 from websocket_rs.exceptions import (
@@ -67,7 +68,7 @@ async def test_send_fragments_text(remote, items, text, opcode, payloads):
     assert remote.payloads() == as_sent(opcode, payloads)
 
 
-@pytest.mark.parametrize("message", [*NO_MESSAGES, [], as_async([])], ids=repr)
+@pytest.mark.parametrize("message", [*NO_MESSAGES, [], as_async([])], ids=shown)
 async def test_send_no_message(remote, message):
     """What is no message, or has no items, sends nothing."""
     async with connect(remote.url, **QUICK) as ws:
@@ -78,6 +79,14 @@ async def test_send_no_message(remote, message):
                 await ws.send(message)
         await ws.send("alive")
     assert remote.payloads() == [(TEXT, True, b"alive")]
+
+
+async def test_send_type(remote):
+    """A type is refused as what it is, though its instances can be iterated over."""
+    async with connect(remote.url, **QUICK) as ws:
+        for message in (str, list):
+            with pytest.raises(TypeError, match=r"data must be .*, not type"):
+                await ws.send(message)
 
 
 @pytest.mark.parametrize("kind", [list, as_async])

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import dataclasses
 import gc
+import inspect
 import logging
+import pickle
+import pprint
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +18,11 @@ import pytest
 from conftest import tls_address
 from logged import Collector, connect_logged, connect_logged_async, new_logger
 from support import QUICK, core_options
+from websocket_rs._client.asyncio.event_loop import event_queue_of
 from websocket_rs.async_client import AsyncWebSocket, connect as connect_async
 from websocket_rs.datastructures import Headers, MultipleValuesError
-from websocket_rs.event_loops import wakeups_of
 from websocket_rs.exceptions import InvalidStatus
+from websocket_rs.frames import Close
 from websocket_rs.http11 import Request, Response
 from websocket_rs.protocol import State
 from websocket_rs.sync_client import connect
@@ -174,7 +179,7 @@ async def test_before_the_connection_is_open(raw_server):
         peer.wait_eof()
 
     options = core_options(raw_server(script).url)
-    ws = AsyncWebSocket(options, wakeups_of(asyncio.get_running_loop()))
+    ws = AsyncWebSocket(options, event_queue_of(asyncio.get_running_loop()))
     assert (ws.request, ws.response) == (None, None)
     assert ws.state is State.CONNECTING
     ws.abandon()
@@ -189,6 +194,30 @@ def test_fields_of_websockets(ours):
     # Older versions have fewer.
     names = [field.name for field in dataclasses.fields(ours)]
     assert names[: len(public)] == public
+
+
+def test_records_are_dataclasses():
+    """What is a dataclass in websockets can be used as one."""
+    response = Response(403, "Forbidden", Headers(A="b" * 100), b"body")
+    assert dataclasses.is_dataclass(Response)
+    assert "status_code=403" in pprint.pformat(response)
+    changed = dataclasses.replace(response, status_code=404)
+    assert (changed.status_code, changed.body) == (404, b"body")
+    assert changed != response
+    assert copy.deepcopy(response) == pickle.loads(pickle.dumps(response)) == response
+    assert dataclasses.asdict(Close(1000)) == {"code": 1000, "reason": ""}
+    assert [*inspect.signature(Close).parameters] == ["code", "reason"]
+    match Close(1001, "later"):
+        case Close(code, reason):
+            assert (code, reason) == (1001, "later")
+    for wrong in (
+        lambda: Close(),
+        lambda: Close(1, "", 2),
+        lambda: Close(1, code=2),
+        lambda: Close(1, unknown=2),
+    ):
+        with pytest.raises(TypeError):
+            wrong()
 
 
 # Test loop.
@@ -248,9 +277,10 @@ async def test_async_own_adapter(server):
         assert record.a == 1
 
 
-def test_attributes_make_no_reference_cycle(server):
-    """What is cached doesn't keep a connection alive."""
-    ws = connect(server.url, **QUICK)
+@pytest.mark.parametrize("own", [None, new_logger()], ids=["package", "own"])
+def test_attributes_make_no_reference_cycle(server, own):
+    """What is cached doesn't keep a connection alive, nor does its logger."""
+    ws = connect_logged(server.url, own)
     assert ws.request
     assert ws.response
     assert ws.logger

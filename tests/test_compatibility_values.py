@@ -141,13 +141,18 @@ URIS = [
     "ws://localhost/a%20b?c%20d",
     "ws://bücher.example/ä/%C3%A4?ö=ü",
     "ws://:@localhost/",
+    "ws://token:@localhost/",
+    "ws://my_service_1:8080/",
+    "ws://node.1/",
+    "ws://localhost./",
+    "ws://localhost/a/../b/./c?x=/../y",
+    'ws://localhost/{id}/a|b"c"<d>^e`f\\g',
+    "ws://[fe80::1%eth0]/",
     "WS://localhost",
 ]
 OTHERWISE = {
     # What is percent-encoded isn't encoded again.
     "ws://bücher.example/ä/%C3%A4?ö=ü": {"path": "/%C3%A4/%C3%A4"},
-    # Empty credentials are none.
-    "ws://:@localhost/": {"username": None, "password": None},
 }
 """What is understood otherwise, and why."""
 WRONG_URIS = [

@@ -1,13 +1,14 @@
 """Connections that fail: what is raised, and that nothing is left behind.
 
 Each case runs on both clients. A failure to connect is the exception that a Python
-user expects of a socket and a WebSocketException as well. What comes of each answer to
+user expects of a socket and a RuntimeError as well. What comes of each answer to
 the opening handshake is in `test_opening_response.py` and its neighbours.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
 import time
@@ -17,11 +18,10 @@ import pytest
 
 from conftest import new_event_loop
 from raw_server import MS, Peer
-from support import QUICK
-from websocket_rs import async_client, sync_client
+from support import QUICK, run_script
+from websocket_rs import _core, async_client, sync_client
 from websocket_rs.exceptions import (
     InvalidHandshake,
-    InvalidMessage,
     InvalidStatus,
     WebSocketException,
 )
@@ -52,6 +52,14 @@ def connect(request):
     return request.param
 
 
+def assert_of_the_network(error: BaseException) -> None:
+    """Check that an error is caught by what is documented, and by nothing before it."""
+    assert isinstance(error, OSError)
+    assert isinstance(error, RuntimeError)
+    assert not isinstance(error, WebSocketException)
+    assert error.errno
+
+
 # Test the network.
 
 
@@ -62,7 +70,7 @@ def test_refused(connect):
         port = bound.getsockname()[1]
         with pytest.raises(ConnectionRefusedError) as caught:
             connect(f"ws://127.0.0.1:{port}")
-    assert isinstance(caught.value, WebSocketException)
+    assert_of_the_network(caught.value)
     assert caught.value.errno == 111
     assert str(port) in str(caught.value)
 
@@ -71,7 +79,7 @@ def test_unresolvable_name(connect):
     """A name that does not resolve is a socket.gaierror naming it."""
     with pytest.raises(socket.gaierror, match=r"no-such-host\.invalid") as caught:
         connect("ws://no-such-host.invalid/")
-    assert isinstance(caught.value, WebSocketException)
+    assert_of_the_network(caught.value)
 
 
 def test_second_address_is_tried(connect, answering, monkeypatch):
@@ -81,15 +89,15 @@ def test_second_address_is_tried(connect, answering, monkeypatch):
 
 
 def test_reset_in_handshake(connect, raw_server):
-    """A reset instead of a response is a ConnectionResetError or InvalidMessage."""
+    """A reset instead of a response is a ConnectionResetError."""
 
     def script(peer: Peer) -> None:
         peer.read_request()
         peer.reset()
 
-    with pytest.raises((ConnectionResetError, InvalidMessage)) as caught:
+    with pytest.raises(ConnectionResetError) as caught:
         connect(raw_server(script).url)
-    assert isinstance(caught.value, WebSocketException)
+    assert_of_the_network(caught.value)
 
 
 # Test TLS.
@@ -101,7 +109,7 @@ def test_unknown_authority(connect, raw_server, certificates):
     url = raw_server(lambda peer: None, tls=tls, tls_refused=True).url
     with pytest.raises(ssl.SSLCertVerificationError) as caught:
         connect(url)
-    assert isinstance(caught.value, WebSocketException)
+    assert_of_the_network(caught.value)
     assert isinstance(caught.value, OSError)
 
 
@@ -136,7 +144,98 @@ def test_tls_to_plain_server(connect, raw_server):
     server = raw_server(script, silent_tls=True)
     with pytest.raises(ssl.SSLError) as caught:
         connect(server.url)
-    assert isinstance(caught.value, WebSocketException)
+    assert_of_the_network(caught.value)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_missing_client_certificate(connect, raw_server, certificates, version):
+    """A client certificate that is missed is an ssl.SSLError whenever it is told.
+
+    With TLS 1.3, that is after the handshake, and the request may have failed by then.
+    """
+    tls = certificates.server_context(ask_client=True)
+    tls.minimum_version = tls.maximum_version = version
+    url = raw_server(lambda peer: None, tls=tls, tls_refused=True).url
+    for _ in range(20):
+        with pytest.raises(ssl.SSLError, match="pass client_cert") as caught:
+            connect(url, ca_file=certificates.ca_file)
+        assert_of_the_network(caught.value)
+
+
+OUT_OF_DESCRIPTORS = """
+import asyncio, os, resource, sys
+from websocket_rs import async_client, sync_client
+
+def sync_connect(spare):
+    with scarce(spare):
+        sync_client.connect(sys.argv[1], proxy=None)
+
+def async_connect(spare):
+    async def main():
+        await async_client.connect(sys.argv[1], proxy=None)
+    loop = asyncio.new_event_loop()
+    try:
+        with scarce(spare):
+            loop.run_until_complete(main())
+    finally:
+        loop.close()
+
+class scarce:
+    def __init__(self, spare):
+        self.spare = spare
+
+    def __enter__(self):
+        self.held = []
+        try:
+            while True:
+                self.held.append(os.open("/dev/null", os.O_RDONLY))
+        except OSError:
+            for _ in range(self.spare):
+                os.close(self.held.pop())
+
+    def __exit__(self, *_):
+        for number in self.held:
+            os.close(number)
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+for connect in (sync_connect, async_connect):
+    # With descriptors enough, so that whatever is imported when it is needed has been.
+    connect(40)
+    for spare in range(8):
+        try:
+            connect(spare)
+            print("connected")
+        except OSError as exc:
+            print(exc.errno, isinstance(exc, RuntimeError))
+            print(spare, repr(exc), file=sys.stderr)
+"""
+
+
+def test_out_of_descriptors(echo_server):
+    """Whatever there is no descriptor for, the OSError has its number."""
+    done = run_script(OUT_OF_DESCRIPTORS, echo_server.url)
+    lines = done.stdout.split("\n")[:-1]
+    assert len(lines) == 16, done.stderr
+    assert set(lines) == {f"{errno.EMFILE} True", "connected"}, done.stderr
+
+
+def test_sources_without_address(connect, echo_server):
+    """What the system has not said itself has a number, too."""
+    with pytest.raises(OSError, match="same family") as caught:
+        connect(
+            echo_server.url.replace("localhost", "127.0.0.1"),
+            host="127.0.0.1",
+            local_addr=("::1", 0),
+        )
+    assert_of_the_network(caught.value)
+    assert caught.value.errno == errno.EADDRNOTAVAIL
+
+
+def test_echo_server_port_in_use(echo_server):
+    """The embedded server says which error it is that it can't listen."""
+    with pytest.raises(OSError, match="in use") as caught:
+        _core.EchoServer("127.0.0.1", echo_server.port)
+    assert caught.value.errno == errno.EADDRINUSE
 
 
 def test_missing_ca_file(connect, tmp_path):

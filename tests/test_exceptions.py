@@ -12,6 +12,7 @@ from websocket_rs import exceptions
 from websocket_rs.async_client import connect as connect_async
 from websocket_rs.exceptions import (
     ConcurrencyError,
+    ConnectError,
     ConnectionClosed,
     ConnectionClosedError,
     ConnectionClosedOK,
@@ -24,6 +25,9 @@ from websocket_rs.exceptions import (
     InvalidURI,
     NegotiationError,
     ProtocolError,
+    RefusedError,
+    ResetError,
+    TimedOutError,
     WebSocketException,
 )
 from websocket_rs.frames import Close
@@ -44,6 +48,10 @@ PARENTS = {
     NegotiationError: InvalidHandshake,
     InvalidControlFrame: ProtocolError,
     ConcurrencyError: WebSocketException,
+    ConnectError: OSError,
+    RefusedError: ConnectionRefusedError,
+    ResetError: ConnectionResetError,
+    TimedOutError: TimeoutError,
 }
 
 
@@ -173,3 +181,24 @@ def test_invalid_control_frame_can_be_pickled():
     copy = pickle.loads(pickle.dumps(InvalidControlFrame("invalid status code: 1")))
     assert type(copy) is InvalidControlFrame
     assert str(copy) == "invalid status code: 1"
+
+
+@pytest.mark.parametrize(
+    ("received", "shown"),
+    [
+        ("\x1b[31mred", r"\x1b[31mred"),
+        ("\x9b31mred", r"\x9b31mred"),
+        ("two\nlines\u2028", r"two\nlines\u2028"),
+        ("\u202edesrever", r"\u202edesrever"),
+        ("caf\xe9\xa0\U0001f600", "caf\xe9\xa0\U0001f600"),
+    ],
+)
+def test_str_of_what_a_server_says(received, shown):
+    """What a terminal would act on is escaped in the text, not in the attribute."""
+    closed = ConnectionClosedError(Close(4000, received), None)
+    expected = f"received 4000 (private use) {shown}; no close frame sent"
+    assert str(closed) == expected
+    assert closed.rcvd.reason == received
+    invalid = InvalidHeader("Upgrade", received)
+    assert str(invalid) == f"invalid Upgrade header: {shown}"
+    assert invalid.value == received

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -70,6 +71,11 @@ NO_MESSAGES = [None, 7, {"a": 1}, {}, object(), [1], [None], [["a"]], [{}], ["\u
 WRONG_LATER = [["a", 1], ["a", b"b"], [b"a", "b"], ["a", None], ["a", "\ud800"]]
 
 
+def shown(item: object) -> str:
+    """Return the text of an object, the same in every process."""
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(item))
+
+
 def as_sent(opcode: int, payloads: list[bytes]) -> list[tuple[int, bool, bytes]]:
     """Return what a fragmented message looks like on the wire."""
     opcodes = [opcode] + [CONTINUATION] * len(payloads)
@@ -121,7 +127,7 @@ def test_send_no_fragments(remote, empty):
     assert remote.payloads() == [(TEXT, True, b"alive")]
 
 
-@pytest.mark.parametrize("message", NO_MESSAGES, ids=repr)
+@pytest.mark.parametrize("message", NO_MESSAGES, ids=shown)
 def test_send_no_message(remote, message):
     """What is no message, and a wrong first item, is refused and sends nothing."""
     error = ValueError if message == ["\ud800"] else TypeError

@@ -180,6 +180,20 @@ def test_idle_connection_causes_no_wakeups(echo):
         assert ws.recv() == "still alive"
 
 
+def test_connection_that_was_busy_causes_no_wakeups(echo_server):
+    """Large buffers are given back once, and nothing ticks after that."""
+    known = connection_threads()
+    with connect(echo_server.url, **QUICK) as ws:
+        ws.send(bytes(1_000_000))
+        assert len(ws.recv()) == 1_000_000
+        [thread] = set(connection_threads()) - set(known)
+        # It looks after them when they have not been used for two seconds.
+        before = voluntary_switches(thread)
+        time.sleep(4.5)
+        assert voluntary_switches(thread) - before <= 4
+        assert idle_switches(thread) == 0
+
+
 def test_blocked_recv_causes_no_wakeups(echo_server):
     """A recv that waits wakes neither its own thread nor the connection's."""
     known = connection_threads()
@@ -200,10 +214,14 @@ def test_round_trips_do_not_wake_the_thread(echo_server):
         ws.send("x")
         ws.recv()
         before, count = voluntary_switches(thread), 2000
+        start = time.monotonic()
         for _ in range(count):
             ws.send("x")
             ws.recv()
-        assert voluntary_switches(thread) - before < count / 20
+        # It looks every 50 ms whether there still is a reader, and stands in for one
+        # that the machine has kept waiting for longer than that.
+        looks = (time.monotonic() - start) / 0.05
+        assert voluntary_switches(thread) - before < count / 20 + 4 * looks
 
 
 def test_one_thread_per_connection(echo_server):

@@ -11,6 +11,7 @@ import zlib
 
 import pytest
 
+from conftest import tls_address
 from measured import HALF_MINUTE, MIB, begin, end, run_client
 from raw_server import (
     BINARY,
@@ -21,7 +22,7 @@ from raw_server import (
     Peer,
     encode_frame,
 )
-from support import Address, Background
+from support import QUICK, Address, Background
 from wire import AGREED, ALONE, RSV1, Deflater
 
 
@@ -283,6 +284,39 @@ def test_memory_returns_after_large_message(raw_server, form, face):
     # The allocator keeps some of what was freed, but not all of it.
     assert found["after_sending"] < 32 * MIB
     assert found["after"] < 32 * MIB
+
+
+BUSY = """
+client = async_client if given == "async" else sync_client
+before, many, connections = memory(), 50, []
+for _ in range(many):
+    another = await client.connect(url, **options)
+    connections.append(another)
+    for _ in range(4):
+        await another.send(bytes(250_000))
+        assert len(await another.recv()) == 250_000
+busy = memory() - before
+for _ in range(5):
+    # Each waits for two seconds at most.
+    soon(lambda: memory() - before < 64 * 1024 * many)
+report(busy=busy / many, idle=(memory() - before) / many)
+for another in connections:
+    await another.close()
+"""
+
+
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
+@FACES
+def test_connection_that_was_busy(echo_server, tls_echo_server, tmp_path, scheme, face):
+    """What large messages have taken is given back when none comes for a while."""
+    if scheme == "ws":
+        address, most = Address(echo_server.url, QUICK), 64
+    else:
+        # OpenSSL has buffers of its own, and makes its handshake deep in the stack.
+        address, most = tls_address(tls_echo_server, tmp_path), 160
+    found = run_client(address, BUSY, face=face, given=face)
+    assert found["busy"] > 256 * 1024
+    assert found["idle"] < most * 1024
 
 
 COUNT = 300_000

@@ -83,6 +83,12 @@ def request_of(scripted) -> Callable[..., Request]:
     return call
 
 
+def test_connect_number_in_header(request_of):
+    """A number is sent as Python writes it."""
+    request = request_of(additional_headers={"X-Int": 5, "X-Float": 1.5})
+    assert (request.one("X-Int"), request.one("X-Float")) == ("5", "1.5")
+
+
 # Test characters that would end a line, or a token.
 
 HEADER_OPTIONS = {
@@ -189,14 +195,25 @@ def test_connect_colon_in_user_name(untouched, try_connect):
         ("/%00?%0A=%0D", "/%00?%0A=%0D"),
         ("/?q=\u00fc\u20ac", "/?q=%C3%BC%E2%82%AC"),
         ("/\U0001f600", "/%F0%9F%98%80"),
-        ('/?"<>', "/?%22%3C%3E"),
+        ('/?"<>', '/?"<>'),
+        ("/a/../b/./%2e%2E//", "/a/../b/./%2e%2E//"),
+        ("/{id}|a^b`c'd?e\\f{g}", "/{id}|a^b`c'd?e\\f{g}"),
+        ("/?", "/?"),
         ("/?a=b?c=/d", "/?a=b?c=/d"),
         ("?q", "/?q"),
     ],
 )
 def test_connect_request_target(request_of, resource, target):
-    """Path and query stay what they are, percent-encoded, on one line."""
+    """Path and query stay what they are, byte for byte, on one line."""
     assert request_of(resource).target == target
+
+
+@pytest.mark.parametrize("credentials", ["token:", ":secret", ":", "a:b:c", "a:b@c"])
+def test_connect_empty_credentials(request_of, credentials):
+    """Either half of the credentials may be empty; the first colon ends the user."""
+    request = request_of(credentials=f"{credentials}@")
+    expected = base64.b64encode(credentials.encode()).decode()
+    assert request.one("Authorization") == f"Basic {expected}"
 
 
 def test_connect_control_characters_in_credentials(request_of):

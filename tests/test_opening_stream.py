@@ -48,7 +48,6 @@ from websocket_rs.exceptions import (
     InvalidStatus,
     InvalidUpgrade,
     SecurityError,
-    WebSocketException,
 )
 from websocket_rs.sync_client import connect
 
@@ -247,16 +246,14 @@ def test_connect_reset_in_response(scripted, size):
     address = scripted(script)
     with pytest.raises(ConnectionResetError, match="opening handshake") as caught:
         connect(address.url, **address.options)
-    assert isinstance(caught.value, WebSocketException)
     assert caught.value.errno == errno.ECONNRESET
 
 
 def test_connect_reset_before_request(scripted):
     """A reset instead of any answer is a ConnectionResetError."""
     address = scripted(Peer.reset)
-    with pytest.raises(ConnectionResetError) as caught:
+    with pytest.raises(ConnectionResetError):
         connect(address.url, **address.options)
-    assert isinstance(caught.value, WebSocketException)
 
 
 # Test answers without end.

@@ -1,20 +1,14 @@
-"""Manners of the process: signals, exit, fork; each test in processes of its own."""
+"""Manners of the process: signals and fork; each test in processes of its own."""
 
 from __future__ import annotations
 
-import os
 import threading
-import time
 
 import pytest
 
 from raw_server import MS, PING, Peer, encode_frame
 from support import run_script
-from websocket_rs._core import EchoServer
 
-
-EXIT_RUNS = int(os.environ.get("WEBSOCKET_RS_TESTS_EXIT_RUNS", "5"))
-"""How often the exit under traffic is repeated; 200 before a release."""
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -175,146 +169,6 @@ def test_signal_handler_that_returns(echo_server):
     assert 0.049 < float(taken) < 150 * MS
 
 
-# Test exit.
-
-EXIT_SYNC = """
-import logging, sys, threading, time
-logging.basicConfig(level=logging.DEBUG, stream=open("/dev/null", "w"))
-from websocket_rs.sync_client import connect
-turns = [0] * 100
-connections = [connect(sys.argv[1]) for _ in turns]
-
-def traffic(number, ws):
-    while True:
-        ws.send("x" * 1000)
-        ws.recv()
-        turns[number] += 1
-
-for number, ws in enumerate(connections):
-    threading.Thread(target=traffic, args=(number, ws), daemon=True).start()
-while not all(turns):
-    time.sleep(0.001)
-print(time.monotonic(), flush=True)
-sys.exit(3)
-"""
-
-EXIT_ASYNC = """
-import asyncio, logging, sys, time
-logging.basicConfig(level=logging.DEBUG, stream=open("/dev/null", "w"))
-from websocket_rs.async_client import connect
-
-async def traffic(ws, done):
-    while True:
-        await ws.send("x" * 1000)
-        await ws.recv()
-        done.set()
-
-async def main():
-    waiting = []
-    for _ in range(100):
-        ws, done = await connect(sys.argv[1]), asyncio.Event()
-        tasks.append(asyncio.create_task(traffic(ws, done)))
-        waiting.append(done.wait())
-    await asyncio.gather(*waiting)
-    print(time.monotonic(), flush=True)
-    sys.exit(3)
-
-tasks = []
-asyncio.run(main())
-"""
-
-# The connections are used by nobody, but the flooding server keeps their threads busy.
-EXIT_FLOODED = """
-import logging, sys, time
-logging.basicConfig(level=5, stream=open("/dev/null", "w"))
-from websocket_rs.sync_client import connect
-connections = [connect(sys.argv[1] + "/flood") for _ in range(100)]
-for ws in connections:
-    ws.send("1000000 1000")
-for ws in connections:
-    ws.recv()
-print(time.monotonic(), flush=True)
-sys.exit(3)
-"""
-
-
-@pytest.mark.timeout(60 + 6 * EXIT_RUNS)
-@pytest.mark.parametrize(
-    "source", [EXIT_SYNC, EXIT_ASYNC, EXIT_FLOODED], ids=["sync", "async", "flooded"]
-)
-def test_exit_under_traffic(source):
-    """A process with 100 busy connections exits within 2 s, with its own status."""
-    for _ in range(EXIT_RUNS):
-        with EchoServer() as server:
-            done = run_script(source, server.url, timeout=30)
-            ended = time.monotonic()
-            assert done.returncode == 3, done.stderr
-            assert "Fatal" not in done.stderr
-            assert ended - float(done.stdout) < 2000 * MS
-
-
-EXIT_PLAIN = """
-import sys
-from websocket_rs.sync_client import connect
-ws = connect(sys.argv[1])
-ws.send("x")
-ws.recv()
-{end}
-"""
-
-
-@pytest.mark.parametrize(
-    ("end", "status"),
-    [("", 0), ("sys.exit(7)", 7), ("raise ValueError", 1), ("del ws", 0)],
-)
-def test_exit_status(echo_server, end, status):
-    """An open connection changes neither the exit status nor the time of the exit."""
-    start = time.monotonic()
-    done = run_script(EXIT_PLAIN.format(end=end), echo_server.url)
-    assert done.returncode == status, done.stderr
-    assert ("Traceback" in done.stderr) == (status == 1)
-    assert time.monotonic() - start < 3000 * MS
-
-
-EXIT_BLOCKED = """
-import sys, threading
-from websocket_rs.sync_client import connect
-connections = [connect(sys.argv[1]) for _ in range(10)]
-for ws in connections:
-    threading.Thread(target=ws.recv, daemon=True).start()
-sys.exit(4)
-"""
-
-
-def test_exit_with_daemon_threads_in_recv(echo_server):
-    """Daemon threads that are blocked in recv do not keep the process."""
-    start = time.monotonic()
-    done = run_script(EXIT_BLOCKED, echo_server.url)
-    assert done.returncode == 4, done.stderr
-    assert time.monotonic() - start < 3000 * MS
-
-
-EXIT_UNANSWERED = """
-import sys, time
-from websocket_rs.sync_client import connect
-connections = [connect(sys.argv[1], close_timeout=30.0) for _ in range(20)]
-print(time.monotonic(), flush=True)
-"""
-
-
-def test_exit_peer_never_answers(raw_server):
-    """Peers that do not answer the closing handshake do not delay the exit."""
-
-    def script(peer: Peer) -> None:
-        peer.accept_handshake()
-        peer.wait_eof()
-
-    done = run_script(EXIT_UNANSWERED, raw_server(script).url)
-    ended = time.monotonic()
-    assert done.returncode == 0, done.stderr
-    assert ended - float(done.stdout) < 2000 * MS
-
-
 # Test fork.
 
 FORK = """
@@ -424,6 +278,78 @@ def test_fork_async(echo_server):
     done = run_script(FORK_ASYNC, echo_server.url)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["42", "1000"], done.stderr
+
+
+FORK_LOOP = """
+import asyncio, gc, os, sys, time
+from websocket_rs.async_client import connect
+loop = asyncio.new_event_loop()
+
+async def talk():
+    async with connect(sys.argv[1]) as ws:
+        await ws.send("x")
+        return await ws.recv()
+
+print(loop.run_until_complete(talk()))
+gc.collect()
+child = os.fork()
+if child == 0:
+    # Of its own loop; the parent's, it may only drop.
+    ok = asyncio.run(talk()) == "x"
+    loop.close()
+    del loop
+    gc.collect()
+    os._exit(42 if ok else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+before = time.process_time()
+time.sleep(0.5)
+print(time.process_time() - before < 0.1)
+"""
+
+
+def test_fork_child_closes_loop(echo_server):
+    """A child that closes its parent's loop leaves the parent's threads asleep."""
+    done = run_script(FORK_LOOP, echo_server.url)
+    assert done.stdout.split() == ["x", "42", "True"], done.stderr
+
+
+FORK_READING = """
+import asyncio, os, sys, time
+from websocket_rs.async_client import connect
+loop = asyncio.new_event_loop()
+
+async def begin():
+    ws = await connect(sys.argv[1] + "/flood", receive_timeout=2.0)
+    await ws.send("1 1")
+    await ws.recv()
+    waiting = asyncio.create_task(ws.recv())
+    await asyncio.sleep(0)
+    return ws, waiting
+
+async def receive(ws, waiting):
+    await ws.send("100 100")
+    # The child may look first.
+    time.sleep(0.03)
+    sizes = [len(await waiting)] + [len(await ws.recv()) for _ in range(99)]
+    return sizes == [100] * 100
+
+ws, waiting = loop.run_until_complete(begin())
+child = os.fork()
+if child == 0:
+    loop.run_until_complete(asyncio.sleep(10))
+    os._exit(0)
+try:
+    print(loop.run_until_complete(receive(ws, waiting)))
+finally:
+    os.kill(child, 9)
+os._exit(0)
+"""
+
+
+def test_fork_child_runs_loop(echo_server):
+    """A child that goes on with its parent's loop takes no messages from the parent."""
+    done = run_script(FORK_READING, echo_server.url)
+    assert done.stdout.split() == ["True"], done.stderr
 
 
 FORK_DROPPED = """

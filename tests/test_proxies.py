@@ -27,6 +27,8 @@ from routes import (
     through,
 )
 from support import Background
+from websocket_rs._client.tls.arguments import TlsArguments, interpret
+from websocket_rs._client.values import Proxy, Route
 from websocket_rs.exceptions import (
     CertificateError,
     InvalidProxyStatus,
@@ -34,7 +36,6 @@ from websocket_rs.exceptions import (
     ResolveError,
     TLSError,
 )
-from websocket_rs.tls import interpret
 
 
 if TYPE_CHECKING:
@@ -109,8 +110,8 @@ def test_proxy_gets_address(scheme, echo_server, proxy_server, certificates):
 def test_proxy_is_told_address(scheme, echo_server, proxy_server, certificates):
     """What with_address says is what the proxy connects to; the Host header stays."""
     proxy = proxy_server(scheme)
-    options = options_for("ws://example.test/").with_address(
-        "127.0.0.1", echo_server.port
+    options = options_for("ws://example.test/").with_route(
+        Route(address=("127.0.0.1", echo_server.port))
     )
     with open_sync(through(options, proxy, certificates)) as ws:
         ws.send("hello")
@@ -301,7 +302,7 @@ def test_https_proxy_untrusted(echo_server, proxy_server):
     """A proxy's certificate is verified, and the error tells whose it was."""
     proxy = proxy_server("https", tls_refused=True)
     options = options_for(echo_server.url).with_proxy(
-        "https", proxy.host, proxy.port, None, None
+        Proxy("https", proxy.host, proxy.port)
     )
     error = refused_by(options)
     assert type(error) is CertificateError
@@ -315,10 +316,8 @@ def test_https_proxy_name(echo_server, proxy_server, certificates):
     tls = interpret(True, None, certificates.ca_file, None, None, None)
     for name, accepted in [(None, False), ("proxy.test", True)]:
         proxy = proxy_server("https", tls=context, tls_refused=not accepted)
-        options = (
-            options_for(echo_server.url)
-            .with_proxy("https", proxy.host, proxy.port, None, None)
-            .with_proxy_tls(name, *tls)
+        options = options_for(echo_server.url).with_proxy(
+            Proxy("https", proxy.host, proxy.port, server_hostname=name, tls=tls)
         )
         if accepted:
             open_sync(options).close()
@@ -335,7 +334,7 @@ def test_https_proxy_is_plain(raw_server):
 
     proxy = raw_server(script)
     options = options_for("ws://example.test/").with_proxy(
-        "https", proxy.host, proxy.port, None, None
+        Proxy("https", proxy.host, proxy.port)
     )
     error = refused_by(options)
     assert type(error) is TLSError
@@ -348,11 +347,11 @@ def test_https_proxy_unverified_is_warned_of(
 ):
     """A proxy that nobody verifies is warned of."""
     proxy = proxy_server("https")
-    tls = ("off", None, None, None, None, None, [])
+    tls = TlsArguments(verify="off")
     options = options_for(echo_server.url).with_proxy(
-        "https", proxy.host, proxy.port, None, None
+        Proxy("https", proxy.host, proxy.port, tls=tls)
     )
-    open_sync(options.with_proxy_tls(None, *tls)).close()
+    open_sync(options).close()
     [record] = [r for r in caplog.records if r.levelno == logging.WARNING]
     assert "is not verified" in record.getMessage()
     assert f"https://{proxy.host}" in record.getMessage()
@@ -360,13 +359,12 @@ def test_https_proxy_unverified_is_warned_of(
 
 def test_with_proxy_tls_without_https_proxy():
     """TLS is for https proxies."""
-    tls = ("off", None, None, None, None, None, [])
     options = options_for("ws://example.test/")
-    for wrong in [options, options.with_proxy("http", "h", 1, None, None)]:
-        with pytest.raises(ValueError, match="https proxy"):
-            wrong.with_proxy_tls(None, *tls)
+    tls = interpret(True, None, None, None, None, None)
+    with pytest.raises(ValueError, match="https proxy"):
+        options.with_proxy(Proxy("http", "h", 1, tls=tls))
     with pytest.raises(ValueError, match="proxy_server_hostname"):
-        options.with_proxy("https", "h", 1, None, None).with_proxy_tls("a b", *tls)
+        options.with_proxy(Proxy("https", "h", 1, server_hostname="a b", tls=tls))
 
 
 def test_proxied_server_untrusted(tls_echo_server, proxy_server, certificates):

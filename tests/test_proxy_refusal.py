@@ -25,13 +25,14 @@ from routes import (
     through,
 )
 from support import Background, wait_until, wait_until_async
+from websocket_rs._client.tls.arguments import interpret
+from websocket_rs._client.values import Proxy, Route
 from websocket_rs.exceptions import (
     InvalidProxyMessage,
     InvalidProxyStatus,
     ProxyError,
     RefusedError,
 )
-from websocket_rs.tls import interpret
 
 
 # Test proxies that refuse.
@@ -136,13 +137,11 @@ def test_proxy_resets(proxy_server, raw_server, certificates, scheme):
     """A reset is an OSError that names the proxy."""
     tls = certificates.server_context() if scheme == "https" else None
     server = raw_server(Peer.reset, tls=tls)
-    options = options_for("ws://127.0.0.1:1/").with_proxy(
-        scheme, server.host, server.port, None, None
-    )
+    proxy = Proxy(scheme, server.host, server.port)
     if scheme == "https":
         arguments = interpret(True, None, certificates.ca_file, None, None, None)
-        options = options.with_proxy_tls(None, *arguments)
-    error = refused_by(options)
+        proxy = proxy._replace(tls=arguments)
+    error = refused_by(options_for("ws://127.0.0.1:1/").with_proxy(proxy))
     assert isinstance(error, ConnectionResetError)
     assert f"(proxy {scheme}://{server.host}:{server.port})" in str(error)
 
@@ -171,7 +170,7 @@ def test_proxy_drips(timeout, raw_server):
 
     server = raw_server(drip)
     options = options_for("ws://127.0.0.1:1/", timeout).with_proxy(
-        "http", server.host, server.port, None, None
+        Proxy("http", server.host, server.port)
     )
     start = time.monotonic()
     error = refused_by(options)
@@ -228,7 +227,7 @@ def test_proxy_is_not_there(scheme):
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
     options = options_for("ws://127.0.0.1/")
-    error = refused_by(options.with_proxy(scheme, "127.0.0.1", port, None, None))
+    error = refused_by(options.with_proxy(Proxy(scheme, "127.0.0.1", port)))
     assert type(error) is RefusedError
     assert isinstance(error, ConnectionRefusedError)
     assert f"cannot connect to 127.0.0.1:{port} (proxy {scheme}://" in str(error)
@@ -260,7 +259,7 @@ def test_with_proxy_wrong(scheme, host, port, credentials, user_agent):
     """What can't be a proxy, or be told to it, is a ValueError without its secrets."""
     options = options_for("ws://example.test/")
     with pytest.raises(ValueError) as caught:  # noqa: PT011
-        options.with_proxy(scheme, host, port, credentials, user_agent)
+        options.with_proxy(Proxy(scheme, host, port, credentials, user_agent))
     assert "bbb" not in str(caught.value)
 
 
@@ -268,7 +267,9 @@ def test_with_proxy_wrong(scheme, host, port, credentials, user_agent):
 def test_proxy_name_too_long(scheme, proxy_server, certificates):
     """A name of more than 255 bytes is a ValueError before the proxy is asked."""
     proxy = proxy_server(scheme)
-    options = options_for("ws://example.test/").with_address("x" * 256, None)
+    options = options_for("ws://example.test/").with_route(
+        Route(address=("x" * 256, None))
+    )
     error = refused_by(through(options, proxy, certificates))
     assert type(error) is ValueError
     assert proxy.accepted == 0

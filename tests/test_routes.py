@@ -29,6 +29,8 @@ from support import (
     wait_until,
 )
 from websocket_rs import _core
+from websocket_rs._client.tls.values import TlsArguments
+from websocket_rs._client.values import Proxy, Route
 from websocket_rs.exceptions import (
     ConnectError,
     ConnectionClosedOK,
@@ -122,9 +124,7 @@ def test_socket_is_closed_if_attempt_fails():
     ours, theirs = socket.socketpair()
     options = options_for("wss://example.test/").with_socket(ours.fileno())
     ours.close()
-    options = options.with_tls(
-        "full", None, b"no certificate", b"no key", None, None, []
-    )
+    options = options.with_tls(TlsArguments(anchors=[b"no certificate"]))
     assert type(refused_by(options)) is ValueError
     assert closes(theirs)
     theirs.close()
@@ -134,7 +134,7 @@ def test_socket_is_closed_if_never_used():
     """Options that nobody uses close their socket when they go."""
     ours, theirs = socket.socketpair()
     options = options_for("ws://example.test/").with_socket(ours.fileno())
-    other = options.with_proxy("http", "h", 1, None, None)
+    other = options.with_proxy(Proxy("http", "h", 1))
     ours.close()
     del options
     with pytest.raises(BlockingIOError):
@@ -148,7 +148,7 @@ def test_socket_needs_no_proxy(echo_server):
     """A proxy isn't used where the socket is given."""
     with connected(echo_server) as sock:
         options = options_for("ws://example.test/").with_socket(sock.fileno())
-    with open_sync(options.with_proxy("http", "127.0.0.1", 1, None, None)) as ws:
+    with open_sync(options.with_proxy(Proxy("http", "127.0.0.1", 1))) as ws:
         ws.send("hello")
         assert ws.recv() == "hello"
 
@@ -217,7 +217,9 @@ def unix_path(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def test_unix_socket(unix_path):
     """A Unix socket is connected to, with the addresses that Python shows."""
     server = UnixServer(unix_path, echo_once)
-    options = options_for("ws://example.test/").with_unix_path(os.fsencode(unix_path))
+    options = options_for("ws://example.test/").with_route(
+        Route(path=os.fsencode(unix_path))
+    )
     with open_sync(options) as ws:
         ws.send(b"x" * MIB)
         assert ws.recv() == b"x" * MIB
@@ -231,8 +233,10 @@ def test_unix_socket(unix_path):
 async def test_async_unix_socket(unix_path):
     """The same holds for the asyncio client, which needs no proxy for it either."""
     server = UnixServer(unix_path, echo_once)
-    options = options_for("ws://example.test/").with_unix_path(os.fsencode(unix_path))
-    options = options.with_proxy("http", "127.0.0.1", 1, None, None)
+    options = options_for("ws://example.test/").with_route(
+        Route(path=os.fsencode(unix_path))
+    )
+    options = options.with_proxy(Proxy("http", "127.0.0.1", 1))
     async with open_async(options) as ws:
         await ws.send(b"x" * MIB)
         assert await ws.recv() == b"x" * MIB
@@ -251,7 +255,7 @@ def test_unix_socket_under_tls(unix_path, certificates):
 
     server = UnixServer(unix_path, script)
     options = options_for("wss://localhost/", ca_file=certificates.ca_file)
-    with open_sync(options.with_unix_path(os.fsencode(unix_path))) as ws:
+    with open_sync(options.with_route(Route(path=os.fsencode(unix_path)))) as ws:
         ws.send(b"hello")
         assert ws.recv() == b"hello"
     server.stop()
@@ -271,7 +275,9 @@ def test_unix_socket_close_while_receiving(unix_path):
         peer.close()
 
     server = UnixServer(unix_path, script)
-    options = options_for("ws://example.test/").with_unix_path(os.fsencode(unix_path))
+    options = options_for("ws://example.test/").with_route(
+        Route(path=os.fsencode(unix_path))
+    )
     ws = open_sync(options)
     assert reading.wait(5000 * MS)
     receiving = Background(ws.recv, 5000 * MS)
@@ -288,7 +294,7 @@ def test_unix_socket_close_while_receiving(unix_path):
 def test_unix_socket_is_not_there(tmp_path):
     """A path without a socket is an OSError that names it."""
     path = str(tmp_path / "nothing")
-    options = options_for("ws://example.test/").with_unix_path(path.encode())
+    options = options_for("ws://example.test/").with_route(Route(path=path.encode()))
     error = refused_by(options)
     assert isinstance(error, OSError)
     assert error.errno == errno.ENOENT
@@ -305,14 +311,16 @@ def test_unix_socket_full_queue(unix_path):
         listener.listen(0)
         one.connect(unix_path)
         path = os.fsencode(unix_path)
-        options = options_for("ws://example.test/", 200 * MS).with_unix_path(path)
+        options = options_for("ws://example.test/", 200 * MS).with_route(
+            Route(path=path)
+        )
         start = time.monotonic()
         error = refused_by(options)
         assert type(error) is TimeoutError
         assert str(error).startswith("timed out in connecting after")
         assert 199 * MS <= time.monotonic() - start < 200 * MS + LATE
 
-        options = options_for("ws://example.test/").with_unix_path(path)
+        options = options_for("ws://example.test/").with_route(Route(path=path))
         opening = Background(open_sync, options)
         listener.accept()[0].close()
         sock, _ = listener.accept()
@@ -329,7 +337,7 @@ def test_unix_socket_full_queue(unix_path):
 def test_with_unix_path_wrong(path):
     """A path that no socket can have is a ValueError."""
     with pytest.raises(ValueError, match="path of a Unix socket"):
-        options_for("ws://example.test/").with_unix_path(path)
+        options_for("ws://example.test/").with_route(Route(path=path))
 
 
 # Test addresses.
@@ -339,7 +347,7 @@ def test_address_is_connected_to(raw_server: RawServerFactory):
     """Another host and port are connected to; the Host header stays the URL's."""
     server = raw_server(lambda peer: (peer.accept_handshake(), peer.answer_close()))
     options = options_for("ws://example.test:99/")
-    open_sync(options.with_address("127.0.0.1", server.port)).close()
+    open_sync(options.with_route(Route(address=("127.0.0.1", server.port)))).close()
     server.join()
     [peer] = server._peers
     assert peer.request.one("Host") == "example.test:99"
@@ -351,15 +359,17 @@ def test_address_under_tls(raw_server, certificates):
     context = certificates.context_for("example.test")
     server = raw_server(script, tls=context)
     options = options_for("wss://example.test/", ca_file=certificates.ca_file)
-    open_sync(options.with_address("127.0.0.1", server.port)).close()
+    open_sync(options.with_route(Route(address=("127.0.0.1", server.port)))).close()
 
 
 def test_address_of_one_part(echo_server):
     """Host and port can be given apart."""
     options = options_for(f"ws://example.test:{echo_server.port}/")
-    open_sync(options.with_address("127.0.0.1", None)).close()
+    open_sync(options.with_route(Route(address=("127.0.0.1", None)))).close()
     open_sync(
-        options_for("ws://127.0.0.1:1/").with_address(None, echo_server.port)
+        options_for("ws://127.0.0.1:1/").with_route(
+            Route(address=(None, echo_server.port))
+        )
     ).close()
 
 
@@ -370,25 +380,27 @@ def test_address_of_one_part(echo_server):
 def test_with_address_wrong(host, port):
     """What can't be an address is a ValueError."""
     with pytest.raises(ValueError):  # noqa: PT011
-        options_for("ws://example.test/").with_address(host, port)
+        options_for("ws://example.test/").with_route(Route(address=(host, port)))
 
 
 def test_dialing_from_source(echo_server):
     """The program chooses where it connects from."""
     options = options_for(echo_server.url)
-    with open_sync(options.with_dialing(0, ("127.1.2.3", 0), None)) as ws:
+    with open_sync(options.with_route(Route(source=("source", "127.1.2.3", 0)))) as ws:
         assert ws.local_address[0] == "127.1.2.3"
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
-    source = ("localhost", port)
-    with open_sync(options.with_dialing(socket.AF_INET, source, None)) as ws:
+    source = ("source", "localhost", port)
+    with open_sync(
+        options.with_route(Route(source=source, family=socket.AF_INET))
+    ) as ws:
         assert ws.local_address == ("127.0.0.1", port)
 
 
 def test_dialing_from_source_that_is_not_ours(echo_server):
     """An address that can't be bound is named in an OSError."""
     options = options_for(echo_server.url)
-    error = refused_by(options.with_dialing(0, ("192.0.2.1", 0), None))
+    error = refused_by(options.with_route(Route(source=("source", "192.0.2.1", 0))))
     assert isinstance(error, OSError)
     assert error.errno == errno.EADDRNOTAVAIL
     assert "cannot connect from 192.0.2.1:0" in str(error)
@@ -397,37 +409,37 @@ def test_dialing_from_source_that_is_not_ours(echo_server):
 def test_dialing_of_one_family(echo_server):
     """The program chooses the family of addresses."""
     options = options_for(f"ws://localhost:{echo_server.port}/")
-    open_sync(options.with_dialing(socket.AF_INET, None, None)).close()
+    open_sync(options.with_route(Route(family=socket.AF_INET))).close()
     error = refused_by(
-        options_for(echo_server.url).with_dialing(socket.AF_INET6, None, None)
+        options_for(echo_server.url).with_route(Route(family=socket.AF_INET6))
     )
     assert type(error) is ResolveError
     assert isinstance(error, socket.gaierror)
 
 
-@pytest.mark.parametrize("head_start", [0, 0.001, 5, math.inf])
-def test_dialing_with_head_start(head_start, echo_server):
+@pytest.mark.parametrize("delay", [0, 0.001, 5, math.inf])
+def test_dialing_with_head_start(delay, echo_server):
     """Any head start leads to a connection."""
     options = options_for(f"ws://localhost:{echo_server.port}/")
-    open_sync(options.with_dialing(0, None, head_start)).close()
+    open_sync(options.with_route(Route(happy_eyeballs_delay=delay))).close()
 
 
 @pytest.mark.parametrize(
-    ("family", "source", "head_start"),
+    ("family", "source", "delay"),
     [
         (socket.AF_UNIX, None, None),
         (-1, None, None),
-        (0, ("a b", 0), None),
-        (0, ("h", 65536), None),
-        (0, ("h", -1), None),
+        (0, ("source", "a b", 0), None),
+        (0, ("source", "h", 65536), None),
+        (0, ("source", "h", -1), None),
         (0, None, -1.0),
         (0, None, math.nan),
     ],
 )
-def test_with_dialing_wrong(family, source, head_start):
+def test_with_route_wrong(family, source, delay):
     """What can't be is a ValueError."""
     with pytest.raises(ValueError):  # noqa: PT011
-        options_for("ws://example.test/").with_dialing(family, source, head_start)
+        options_for("ws://example.test/").with_route(Route(None, source, family, delay))
 
 
 # Test the time that is left.
@@ -483,7 +495,9 @@ def test_with_elapsed_wrong(seconds):
 )
 def test_parse_uri(uri, parts):
     """A URI is taken apart."""
-    assert _core.parse_uri(uri) == parts
+    names = ("secure", "host", "port", "path", "query", "username", "password")
+    parsed = _core.parse_uri(uri)
+    assert tuple(getattr(parsed, name) for name in names) == parts
 
 
 def test_parse_uri_wrong():

@@ -70,7 +70,8 @@ def test_recv_more_than_memory_holds(raw_server, face, form):
         begin(peer, AGREED)
         peer.send_bytes(start)
         closing = Background(peer.read_close)
-        peer.send_until_gone(more, limit=1 << 30)
+        # How much the client reads and drops while it closes depends on the machine.
+        peer.send_until_gone(more)
         assert closing.result().close_code == 1009
 
     address = Address(raw_server(script).url, HALF_MINUTE)

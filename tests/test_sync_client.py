@@ -23,6 +23,7 @@ from raw_server import (
 )
 from support import QUICK, Background, wait_until
 from websocket_rs import sync_client
+from websocket_rs._client.route import RouteKeywords, TlsKeywords
 from websocket_rs.exceptions import (
     ConcurrencyError,
     ConnectionClosed,
@@ -39,11 +40,6 @@ OPTIONS = {
     "proxy": True,
     "logger": None,
     "create_connection": None,
-    "ssl": None,
-    "ca_file": None,
-    "client_cert": None,
-    "client_key": None,
-    "server_hostname": None,
     "additional_headers": None,
     "origin": None,
     "subprotocols": None,
@@ -75,7 +71,8 @@ def test_connect_signature():
     assert parameters["connect_timeout"].default == 30.0
     assert parameters["receive_timeout"].default == 30.0
     keywords = {k: p for k, p in parameters.items() if k not in list(parameters)[:3]}
-    assert keywords.pop("network").kind is inspect.Parameter.VAR_KEYWORD
+    for name in (*TlsKeywords.__annotations__, *RouteKeywords.__annotations__):
+        assert keywords.pop(name).default == {"family": 0, "unix": False}.get(name)
     assert all(p.kind is p.KEYWORD_ONLY for p in keywords.values())
     assert keywords.pop("user_agent_header").default
     assert {k: p.default for k, p in keywords.items()} == OPTIONS

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 
-from websocket_rs import trust_anchors
-from websocket_rs.tls import TlsArguments, interpret
+from support import core_options
+from websocket_rs._client.tls import anchors as trust_anchors
+from websocket_rs._client.tls.arguments import TlsArguments, interpret
 
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ def interpret_wss(
         True, context, ca_file, client_cert, client_key, server_hostname
     )
     assert arguments is not None
+    # The core checks the values.
+    core_options("wss://localhost/").with_tls(arguments)
     return arguments
 
 
@@ -129,7 +132,7 @@ def test_import_does_not_import_ssl() -> None:
     """The ssl module is imported only where a context is given."""
     code = (
         "import sys, websocket_rs.sync_client\n"
-        "from websocket_rs.tls import interpret\n"
+        "from websocket_rs._client.tls.arguments import interpret\n"
         "interpret(True, None, None, None, None, None)\n"
         "assert 'ssl' not in sys.modules\n"
     )
@@ -464,7 +467,7 @@ def test_alpn(context: ssl.SSLContext) -> None:
     assert interpret_wss(context).alpn == ["http/1.1"]
     for protocols in (["h2"], ["h2", "http/1.1"], ["http/1.1", "h2"]):
         context.set_alpn_protocols(protocols)
-        with pytest.raises(ValueError, match="offers 'h2', but WebSocket"):
+        with pytest.raises(ValueError, match='"h2" cannot be offered'):
             interpret_wss(context)
 
 

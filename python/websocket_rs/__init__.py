@@ -8,64 +8,63 @@ The same clients with the interface of `websockets`:
 >>> from websocket_rs.sync.client import connect
 >>> from websocket_rs.asyncio.client import connect
 
-Importing the package installs a ``NullHandler`` on the logger ``websocket_rs``, a hook
-that closes what is still open when the interpreter exits, and one that keeps a forked
-process away from its parent's connections.
+Importing the package alone imports next to nothing; what is asked for is imported then.
+Importing a client imports all that it may need, also when something fails. It installs
+a ``NullHandler`` on the logger ``websocket_rs``, what closes connections when the
+interpreter exits, and what keeps a forked process away from its parent's.
 """
 
 from __future__ import annotations
 
-import atexit
-import logging
-import os
-import warnings
-from typing import TYPE_CHECKING, Any
-
-from . import _core
-from ._core import __version__
-from .datastructures import Headers, HeadersLike, MultipleValuesError
-from .exceptions import (
-    ConcurrencyError,
-    ConnectionClosed,
-    ConnectionClosedError,
-    ConnectionClosedOK,
-    DuplicateParameter,
-    HeaderLineTooLong,
-    InvalidHandshake,
-    InvalidHeader,
-    InvalidHeaderFormat,
-    InvalidHeaderValue,
-    InvalidMessage,
-    InvalidMethod,
-    InvalidOrigin,
-    InvalidParameterName,
-    InvalidParameterValue,
-    InvalidProtocol,
-    InvalidProxy,
-    InvalidProxyMessage,
-    InvalidProxyStatus,
-    InvalidState,
-    InvalidStatus,
-    InvalidUpgrade,
-    InvalidURI,
-    NegotiationError,
-    PayloadTooBig,
-    ProtocolError,
-    ProxyError,
-    RequestLineTooLong,
-    SecurityError,
-    StatusLineTooLong,
-    TooManyFragments,
-    TooManyHeaders,
-    WebSocketException,
-)
-from .frames import Close, CloseCode, Opcode
-from .protocol import State
+from importlib import import_module
 
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    # Also for what collects the modules of a program, without running it.
+    from typing import Any
+
+    from ._core import __version__
     from .asyncio.client import ClientConnection, connect, unix_connect
+    from .datastructures import Headers, HeadersLike, MultipleValuesError
+    from .exceptions import (
+        ConcurrencyError,
+        ConnectionClosed,
+        ConnectionClosedError,
+        ConnectionClosedOK,
+        DuplicateParameter,
+        HeaderLineTooLong,
+        InvalidHandshake,
+        InvalidHeader,
+        InvalidHeaderFormat,
+        InvalidHeaderValue,
+        InvalidMessage,
+        InvalidMethod,
+        InvalidOrigin,
+        InvalidParameterName,
+        InvalidParameterValue,
+        InvalidProtocol,
+        InvalidProxy,
+        InvalidProxyMessage,
+        InvalidProxyStatus,
+        InvalidState,
+        InvalidStatus,
+        InvalidUpgrade,
+        InvalidURI,
+        NegotiationError,
+        PayloadTooBig,
+        ProtocolError,
+        ProxyError,
+        RequestLineTooLong,
+        SecurityError,
+        StatusLineTooLong,
+        TooManyFragments,
+        TooManyHeaders,
+        WebSocketException,
+    )
+    from .frames import Close, CloseCode, Opcode
     from .http11 import Request, Response
+    from .protocol import State
     from .typing import (
         Data,
         ExtensionName,
@@ -133,18 +132,21 @@ __all__ = [
     "unix_connect",
 ]
 
-logging.getLogger("websocket_rs").addHandler(logging.NullHandler())
-atexit.register(_core.shutdown)
-os.register_at_fork(after_in_child=_core.after_fork_in_child)
 
-
-# The blocking client needs none of these.
-_LAZY = {
+_HOMES = {
+    "__version__": "_core",
     "connect": "asyncio.client",
     "unix_connect": "asyncio.client",
     "ClientConnection": "asyncio.client",
+    "Headers": "datastructures",
+    "HeadersLike": "datastructures",
+    "MultipleValuesError": "datastructures",
+    "Close": "frames",
+    "CloseCode": "frames",
+    "Opcode": "frames",
     "Request": "http11",
     "Response": "http11",
+    "State": "protocol",
     "Data": "typing",
     "ExtensionName": "typing",
     "ExtensionParameter": "typing",
@@ -153,19 +155,26 @@ _LAZY = {
     "StatusLike": "typing",
     "Subprotocol": "typing",
 }
+"""Where the names are that aren't in `exceptions`."""
+
 _MODULES = frozenset(
     {
         "asyncio",
         "client",
+        "connection",
         "datastructures",
+        "exceptions",
         "extensions",
         "frames",
+        "headers",
         "http11",
+        "legacy",
         "protocol",
         "proxy",
         "sync",
         "typing",
         "uri",
+        "utils",
         "version",
     }
 )
@@ -174,26 +183,56 @@ _MODULES = frozenset(
 
 # Names of earlier versions of `websockets`, which old annotations have.
 _RENAMED = {
-    "InvalidStatusCode": "InvalidStatus",
-    "WebSocketClientProtocol": "ClientConnection",
+    "AbortHandshake": "legacy.exceptions.AbortHandshake",
+    "InvalidStatusCode": "exceptions.InvalidStatus",
+    "RedirectHandshake": "legacy.exceptions.RedirectHandshake",
+    "WebSocketClientProtocol": "asyncio.client.ClientConnection",
+    "WebSocketCommonProtocol": "asyncio.client.ClientConnection",
+    "WebSocketProtocolError": "exceptions.ProtocolError",
+}
+_SERVER = "this package is a client; see the package websockets for servers"
+_IN_THE_CORE = "the protocol is in the core; use sync.client or asyncio.client"
+_MISSING = {
+    "ClientProtocol": _IN_THE_CORE,
+    "Frame": _IN_THE_CORE,
+    "Protocol": _IN_THE_CORE,
+    "Side": _IN_THE_CORE,
+    "speedups": "the core is native, and there is nothing to speed up",
+    **dict.fromkeys(
+        [
+            "BasicAuthWebSocketServerProtocol",
+            "Router",
+            "Server",
+            "ServerConnection",
+            "ServerProtocol",
+            "WebSocketServer",
+            "WebSocketServerProtocol",
+            "basic_auth",
+            "basic_auth_protocol_factory",
+            "broadcast",
+            "route",
+            "serve",
+            "unix_route",
+            "unix_serve",
+        ],
+        _SERVER,
+    ),
 }
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is seldom needed when it is asked for."""
-    from importlib import import_module
-
+    """Import what is asked for."""
     if name in _MODULES:
         return import_module(f".{name}", __name__)
-    if name in _RENAMED:
-        warnings.warn(
-            f"{name} was renamed to {_RENAMED[name]}", DeprecationWarning, stacklevel=2
-        )
-        name = _RENAMED[name]
-        if name in globals():
-            return globals()[name]
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_LAZY[name]}", __name__), name)
-    globals()[name] = value
+    if name not in __all__:
+        from ._client.names import other_name
+
+        return other_name(__name__, name, _RENAMED, _MISSING)
+    module = import_module(f".{_HOMES.get(name, 'exceptions')}", __name__)
+    value = globals()[name] = getattr(module, name)
     return value
+
+
+def __dir__() -> list[str]:
+    """Name also what hasn't been imported."""
+    return sorted({*globals(), *__all__})

@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     if options.command == "demo":
-        from ._demo import demo as run_demo
+        from ._client.demo import demo as run_demo
 
         return run_demo(options.seconds)
     return echo_server(options.host, options.port, options.tls)
@@ -55,7 +55,7 @@ def echo_server(host: str, port: int, tls: bool) -> int:
     """Serve until interrupted."""
     try:
         server = _core.EchoServer(host, port, tls)
-    except OSError as exc:
+    except (OSError, ValueError) as exc:
         print(f"cannot listen on {host}:{port}: {exc}", file=sys.stderr)
         return 1
     with contextlib.ExitStack() as stack:

@@ -5,32 +5,41 @@ It is private: programs import `websocket_rs.sync_client` and
 """
 
 from asyncio import Future
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Literal, final, overload
 
 from typing_extensions import Self, disjoint_base
 
+from ._client.tls.values import TlsArguments
+from ._client.values import Connect, Proxy, Route
+from .exceptions import ConnectionClosed
 from .typing import LoggerLike, Subprotocol
 
 __all__ = [
-    "DEFLATE_LEVEL",
+    "AfterFork",
     "AsyncConnection",
     "ConnectOptions",
     "Connection",
+    "DeflateOffer",
     "EchoServer",
+    "EventQueue",
+    "ParsedUri",
     "PongWaiter",
     "SyncConnection",
-    "Wakeups",
     "__version__",
-    "after_fork_in_child",
+    "accept_key",
+    "begin_exit",
+    "check_close",
+    "generate_key",
+    "host_name",
+    "join_uri",
+    "note_exit",
     "parse_uri",
-    "shutdown",
+    "provide",
 ]
 
 __version__: str
-DEFLATE_LEVEL: int
-"""How hard messages are compressed by default, 0 to 9."""
 
 @final
 class ConnectOptions:
@@ -38,22 +47,7 @@ class ConnectOptions:
 
     Args:
         uri: A ``ws://`` or ``wss://`` URL.
-        headers: Names and values of further headers, in the order to send.
-        origin: The ``Origin`` header.
-        subprotocols: Subprotocols to offer, the preferred ones first.
-        compression: What to offer of permessage-deflate: whether the server and the
-            client give up their context, the windows of both, and the client's level.
-        user_agent: The ``User-Agent`` header, unless it is among ``headers``.
-        server_hostname: The name that TLS asks for and verifies, if not the URL's.
-        connect_timeout: Seconds for opening the connection; ``None`` is no limit.
-        close_timeout: Seconds for the closing handshake; ``None`` is no limit.
-        ping_interval: Seconds between pings; ``None`` sends none.
-        ping_timeout: Seconds to wait for a pong; ``None`` is no limit.
-        max_size: The largest message and the largest fragment accepted, in bytes;
-            ``None`` is no limit.
-        max_queue: The frames at which reading pauses and resumes; ``None`` is no limit.
-        inbox_limit: Bytes of messages that are received ahead.
-        write_limit: Bytes of frames that wait to be written before senders wait.
+        values: With what to open it.
 
     Raises:
         InvalidURI: If the URL breaks a rule.
@@ -61,25 +55,7 @@ class ConnectOptions:
         TypeError: If a value is of the wrong type.
     """
 
-    def __new__(
-        cls,
-        uri: str,
-        *,
-        headers: list[tuple[str, str]],
-        origin: str | None,
-        subprotocols: list[str],
-        compression: tuple[bool, bool, int | None, int | None, int] | None,
-        user_agent: str | None,
-        server_hostname: str | None,
-        connect_timeout: float | None,
-        close_timeout: float | None,
-        ping_interval: float | None,
-        ping_timeout: float | None,
-        max_size: tuple[int | None, int | None],
-        max_queue: tuple[int, int] | None,
-        inbox_limit: int,
-        write_limit: int,
-    ) -> Self: ...
+    def __new__(cls, uri: str, values: Connect) -> Self: ...
     @property
     def secure(self) -> bool:
         """Whether the scheme is ``wss``."""
@@ -88,149 +64,62 @@ class ConnectOptions:
     def target(self) -> str:
         """The URL without credentials and query."""
 
-    def with_elapsed(self, seconds: float) -> ConnectOptions:
-        """Return the same options for an attempt after others.
+    def with_elapsed(self, seconds: float) -> ConnectOptions: ...
+    def with_route(self, values: Route) -> ConnectOptions: ...
+    def with_socket(self, fd: int) -> ConnectOptions: ...
+    def with_proxy(self, values: Proxy) -> ConnectOptions: ...
+    def with_tls(self, values: TlsArguments) -> ConnectOptions: ...
 
-        Args:
-            seconds: So much of ``connect_timeout`` is used already. Errors still name
-                the whole of it.
+@final
+class AfterFork:
+    """Has a method for `os.register_at_fork`, which keeps it to the interpreter's end.
 
-        Raises:
-            ValueError: If the number is negative.
-        """
+    What is open ends when it is dropped.
+    """
 
-    def with_address(self, host: str | None, port: int | None) -> ConnectOptions:
-        """Return the same options with another server to connect to.
+    def __new__(cls) -> Self: ...
+    def disown(self) -> None:
+        """Disown the connections of the parent process."""
 
-        The ``Host`` header and the name that TLS verifies remain those of the URL. With
-        a proxy, this is where the proxy connects to.
+@final
+class DeflateOffer:
+    """An offer to compress messages, see `ClientPerMessageDeflateFactory`.
 
-        Args:
-            host: A name or an IP address; ``None`` is the URL's.
-            port: A port; ``None`` is the URL's.
+    Raises:
+        ValueError: If a number is out of range.
+    """
 
-        Raises:
-            ValueError: If the host can't be one, or the port isn't 1 to 65535.
-        """
+    def __new__(
+        cls,
+        server_no_context_takeover: bool,
+        client_no_context_takeover: bool,
+        server_max_window_bits: int | None,
+        client_max_window_bits: int | None,
+        level: int | None,
+    ) -> Self: ...
 
-    def with_dialing(
-        self, family: int, source: tuple[str, int] | None, head_start: float | None
-    ) -> ConnectOptions:
-        """Return the same options with addresses tried as given.
+@final
+class ParsedUri:
+    """What a WebSocket URI says.
 
-        With a proxy, these are the addresses of the proxy.
+    The host is in ASCII and without brackets; the path is never empty; user name and
+    password are decoded.
+    """
 
-        Args:
-            family: ``socket.AF_INET`` or ``socket.AF_INET6``; 0 uses both.
-            source: The name or IP address and the port to connect from; port 0 is any.
-                With another port, addresses are tried one after the other.
-            head_start: Seconds that an address is tried before the next one is, too;
-                ``math.inf`` waits until it has failed. ``None`` is 0.25.
-
-        Raises:
-            ValueError: If one of them can't be.
-        """
-
-    def with_unix_path(self, path: bytes) -> ConnectOptions:
-        """Return the same options with a Unix socket to connect to.
-
-        Args:
-            path: The path, or a zero byte and an abstract name.
-
-        Raises:
-            ValueError: If no socket can have it.
-        """
-
-    def with_socket(self, fd: int) -> ConnectOptions:
-        """Return the same options with a connected stream socket to use.
-
-        The descriptor is duplicated: the caller closes its own. One attempt to connect
-        can use it, and closes it if it fails; a second one raises `ValueError`.
-
-        Raises:
-            ConnectError: If the descriptor can't be duplicated.
-            ValueError: If it isn't a stream socket.
-        """
-
-    def with_proxy(
-        self,
-        scheme: str,
-        host: str,
-        port: int,
-        credentials: tuple[str, str] | None,
-        user_agent: str | None,
-    ) -> ConnectOptions:
-        """Return the same options with a proxy between.
-
-        It isn't used for a Unix socket, or if a socket is given.
-
-        Args:
-            scheme: ``"http"``, ``"https"``, ``"socks4"``, ``"socks4a"``, ``"socks5"``
-                or ``"socks5h"``. ``socks4`` and ``socks5`` resolve the name of the
-                server here, the others leave it to the proxy.
-            host: The name or IP address of the proxy.
-            port: Its port.
-            credentials: User name and password; ``socks4`` has no password.
-            user_agent: The ``User-Agent`` header of the request to an HTTP proxy.
-
-        Raises:
-            ValueError: If one of them can't be, or can't be told to such a proxy.
-        """
-
-    def with_proxy_tls(
-        self,
-        server_hostname: str | None,
-        verify: Literal["full", "without-hostname", "off"],
-        anchors: list[bytes] | None,
-        certificate: bytes | None,
-        key: bytes | None,
-        min_version: str | None,
-        max_version: str | None,
-        alpn: list[str],
-    ) -> ConnectOptions:
-        """Return the same options with TLS with the proxy as given.
-
-        Args:
-            server_hostname: The name that TLS asks for and verifies, if not the
-                proxy's host.
-            verify: And the others are as in `with_tls`.
-            anchors: See there.
-            certificate: See there.
-            key: See there.
-            min_version: See there.
-            max_version: See there.
-            alpn: See there.
-
-        Raises:
-            ValueError: If there is no ``https`` proxy, or one of them can't be.
-        """
-
-    def with_tls(
-        self,
-        verify: Literal["full", "without-hostname", "off"],
-        anchors: list[bytes] | None,
-        certificate: bytes | None,
-        key: bytes | None,
-        min_version: str | None,
-        max_version: str | None,
-        alpn: list[str],
-    ) -> ConnectOptions:
-        """Return the same options with TLS as given.
-
-        Args:
-            verify: What is checked of the server's certificate.
-            anchors: The certificates (DER) to trust, and no others; ``None`` trusts the
-                system's.
-            certificate: The client's certificate chain (PEM).
-            key: The key of that certificate (PEM).
-            min_version: The oldest version to agree upon, ``"TLSv1.2"`` or
-                ``"TLSv1.3"``; ``None`` is the oldest that is spoken.
-            max_version: The newest version to agree upon; ``None`` is the newest.
-            alpn: The protocols to offer.
-
-        Raises:
-            ValueError: If ``verify`` or a version is unknown.
-        """
+    @property
+    def secure(self) -> bool: ...
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def query(self) -> str: ...
+    @property
+    def username(self) -> str | None: ...
+    @property
+    def password(self) -> str | None: ...
 
 @disjoint_base
 class Connection:
@@ -241,6 +130,41 @@ class Connection:
 
         One that is being closed is left to its thread, which sees that through.
         """
+
+    def abort(self) -> None:
+        """End the connection at once: no closing handshake, no waiting.
+
+        What waits to be written is dropped. Whoever waits for a message or for room
+        gets `ConnectionClosedError`, with code 1006. Does nothing if the connection is
+        closed.
+        """
+
+    def begin_close(self, code: int, reason: str) -> None:
+        """Start the closing handshake, without waiting.
+
+        Raises:
+            InvalidControlFrame: If the code or the reason can't be sent.
+        """
+
+    @property
+    def closed_error(self) -> ConnectionClosed | None:
+        """What `recv` raises once the connection is closed; ``None`` before."""
+
+    @property
+    def ping_interval(self) -> float | None:
+        """Seconds between pings, as given to `connect`; ``None`` if none are sent."""
+
+    @property
+    def ping_timeout(self) -> float | None:
+        """Seconds to wait for a pong, as given to `connect`; ``None`` is no limit."""
+
+    @property
+    def close_timeout(self) -> float | None:
+        """Seconds for the closing handshake, as given; ``None`` is no limit."""
+
+    @property
+    def max_size(self) -> int | None:
+        """The largest message accepted, as given; ``None`` is no limit."""
 
     def introduce(self) -> None:
         """Let the records of `own_logger` refer to this object, and hand them on."""
@@ -300,6 +224,10 @@ class Connection:
     @property
     def has_ended(self) -> bool:
         """Whether the thread and descriptors are free, or it was never open."""
+
+    @property
+    def is_left_open(self) -> bool:
+        """Whether it is open, and the interpreter doesn't exit, which will end it."""
 
 @disjoint_base
 class SyncConnection(Connection):
@@ -478,7 +406,7 @@ class SyncConnection(Connection):
             TypeError: If they aren't an ``int`` and a ``str``.
         """
 
-    def __iter__(self) -> Self: ...
+    def __iter__(self) -> Iterator[str | bytes]: ...
     def __next__(self) -> str | bytes:
         """Receive the next message, as `recv` does; end if it was closed normally."""
 
@@ -487,123 +415,50 @@ class AsyncConnection(Connection):
     """The base class of `websocket_rs.async_client.AsyncWebSocket`.
 
     No method waits. What would have to wait takes a future of the event loop, and
-    completes it when it is time to look again. Making one starts to connect, in a
-    connection thread.
+    completes it when it is time to look again. What they do is told in the core. Making
+    one starts to connect, in a connection thread.
 
     Args:
         options: What to open the connection with.
-        wakeups: What wakes the event loop.
+        events: What wakes the event loop.
         receive_timeout: For the derived class.
         logger: Where the connection's records go, if not to the package's loggers.
 
     Raises:
-        TypeError: If the logger isn't one.
         ConnectError: If the system has no thread or descriptor left.
     """
 
     def __new__(
         cls,
         options: ConnectOptions,
-        wakeups: Wakeups,
+        events: EventQueue,
         receive_timeout: float | None = None,
         logger: LoggerLike | None = None,
     ) -> Self: ...
-    def on_opened(self, future: Future[None]) -> None:
-        """Complete the future when the attempt to connect has ended, well or not."""
-
-    def finish_opening(self) -> None:
-        """Take the result of the attempt: return, or raise why it failed."""
-
-    def post(self, message: object, text: bool | None = None) -> bool | None:
-        """Accept a message for sending.
-
-        Args:
-            message: The message.
-            text: Whether it is text, if its type doesn't say so.
-
-        Returns:
-            Whether there is room for more; ``None`` if the message is neither ``str``
-            nor bytes-like.
-
-        Raises:
-            ConnectionClosed: If the connection is closed or being closed.
-            ConcurrencyError: If another message is being sent in fragments.
-            UnicodeEncodeError: If a ``str`` holds lone surrogates.
-            UnicodeDecodeError: If bytes that are to be sent as text aren't UTF-8.
-        """
-
+    def on_opened(self, future: Future[None]) -> None: ...
+    def finish_opening(self) -> None: ...
+    def post(self, message: object, text: bool | None = None) -> bool | None: ...
     def post_fragment(
-        self, fragment: object, text: bool | None, is_first: bool
-    ) -> bool | None:
-        """Accept a fragment of a message, as `post` does messages."""
-
-    def post_end(self) -> bool:
-        """Accept the end of a message that was sent in fragments."""
-
-    def give_message_up(self) -> None:
-        """Fail the connection: the message can't be sent to its end."""
-
+        self, fragment: object, text: bool | None, first_is_text: bool | None
+    ) -> bool: ...
+    def post_end(self) -> bool: ...
+    def give_message_up(self) -> None: ...
     def post_ping(
         self,
         data: str | bytes | bytearray | memoryview | None,
         future: Future[float],
-    ) -> None:
-        """Send a ping, and complete the future when its outcome is known.
-
-        Raises:
-            ConnectionClosed: If the connection is closed.
-            ConcurrencyError: If a ping with the same data waits for its pong.
-            TypeError, InvalidControlFrame: If the data can't be sent.
-        """
-
-    def post_pong(self, data: str | bytes | bytearray | memoryview) -> None:
-        """Send a pong that answers no ping."""
-
-    def has_room(self) -> bool:
-        """Tell whether there is room to send.
-
-        Raises:
-            ConnectionClosed: If there is none, and nothing can be sent any more.
-        """
-
-    def on_room(self, future: Future[None]) -> None:
-        """Complete the future when there is room, or nothing can be sent any more."""
-
-    def pop(self, decode: bool | None = None) -> str | bytes | None:
-        """Take a message that has been received; ``None`` if there is none."""
-
+    ) -> None: ...
+    def post_pong(self, data: str | bytes | bytearray | memoryview) -> None: ...
+    def has_room(self) -> bool: ...
+    def on_room(self, future: Future[None]) -> None: ...
+    def pop(self, decode: bool | None = None) -> str | bytes | None: ...
     def pop_fragment(
         self, decode: bool | None = None
-    ) -> tuple[str | bytes, bool] | None:
-        """Take a fragment, with whether it is the last; ``None`` if there is none."""
-
-    def leave_message(self) -> bool:
-        """Stop taking fragments. Returns whether a message was taken in part."""
-
-    def on_arrival(self, future: Future[None]) -> None:
-        """Complete the future when a message has arrived, or none will come any more.
-
-        Raises:
-            ConnectionClosed: If none will come any more, and none is left.
-        """
-
-    def forget_arrival(self) -> None:
-        """Forget the future given to `on_arrival`."""
-
-    def begin_close(self, code: int, reason: str) -> None:
-        """Start the closing handshake, unless it is under way.
-
-        Raises:
-            InvalidControlFrame: If the code or the reason can't be sent.
-            TypeError: If they aren't an ``int`` and a ``str``.
-        """
-
-    def on_end(self, future: Future[None]) -> bool:
-        """Complete the future when the connection has ended.
-
-        Returns:
-            Whether it has ended already. The future is forgotten then.
-        """
+    ) -> tuple[str | bytes, bool] | None: ...
+    def leave_message(self) -> bool: ...
+    def on_arrival(self, future: Future[None]) -> bool | None: ...
+    def forget_arrival(self) -> None: ...
+    def on_end(self, future: Future[None]) -> bool: ...
 
 @final
 class PongWaiter:
@@ -652,7 +507,7 @@ class PongWaiter:
         """Seconds between the ping and its pong; ``None`` if it hasn't come."""
 
 @final
-class Wakeups:
+class EventQueue:
     """What wakes one event loop: a descriptor, and the futures that wait.
 
     Raises:
@@ -662,6 +517,29 @@ class Wakeups:
     def __new__(cls) -> Self: ...
     def fileno(self) -> int:
         """Return the descriptor to register with ``loop.add_reader``."""
+
+    def turn(self) -> bool | None:
+        """Tell what to do for others that wait for the loop, before going on.
+
+        Returns:
+            ``None`` for nothing, ``False`` to have the loop call `note_polled` soon,
+            ``True`` to suspend once.
+        """
+
+    def note_polled(self) -> None:
+        """Note that the loop has come to what was due. For ``loop.call_soon``."""
+
+    def begin_to_read(
+        self, add_reader: Callable[[int, Callable[[], None]], object]
+    ) -> None:
+        """Let the loop read its connections by itself.
+
+        Args:
+            add_reader: The loop's method of that name, to register `read` with.
+        """
+
+    def read(self) -> None:
+        """Read what has come, and complete the futures that wait for it."""
 
     def dispatch(self) -> None:
         """Complete the futures of what has happened. The callback of the reader."""
@@ -712,22 +590,49 @@ class EchoServer:
         _traceback: TracebackType | None,
     ) -> None: ...
 
-def parse_uri(
-    uri: str,
-) -> tuple[bool, str, int, str, str, str | None, str | None]:
-    """Take a WebSocket URI apart.
+def generate_key() -> str:
+    """Return a random value for the ``Sec-WebSocket-Key`` header."""
 
-    Returns:
-        Whether it is secure, host, port, path, query, user name and password. The
-        host is in ASCII and without brackets; the path is never empty; user name and
-        password are decoded.
+def accept_key(key: str) -> str:
+    """Return the value that the ``Sec-WebSocket-Accept`` header must have for a key."""
+
+def check_close(code: int, reason: str) -> None:
+    """Check that a Close frame can be sent.
+
+    Raises:
+        InvalidControlFrame: If the code may not stand in it, or the reason is too long.
+        TypeError: If one of them is of another type.
+    """
+
+def host_name(host: str) -> str:
+    """Return the name or address of a host in the form in which it is looked up.
+
+    Raises:
+        ValueError: If it can't be one.
+    """
+
+def join_uri(uri: str, reference: str) -> str:
+    """Resolve a reference against a URI (RFC 3986, section 5)."""
+
+def provide(names: dict[str, Any]) -> None:
+    """Hand over what the core needs of Python; `_client.imports` says what.
+
+    The dictionary may be added to.
+    """
+
+def parse_uri(uri: str) -> ParsedUri:
+    """Take a WebSocket URI apart.
 
     Raises:
         InvalidURI: If it breaks a rule.
     """
 
-def shutdown() -> None:
-    """End every connection and wait for their threads, at most 1.2 s. For `atexit`."""
+def begin_exit() -> None:
+    """Keep all other threads out of the core, for good, and wait until they have left.
 
-def after_fork_in_child() -> None:
-    """Disown the connections of the parent process. For `os.register_at_fork`."""
+    For the exit of the interpreter, when all functions that were registered for it have
+    run. It waits 0.9 s at most.
+    """
+
+def note_exit() -> None:
+    """Hand on the records that wait, and one of the exit. For `atexit`."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import random
-from typing import TYPE_CHECKING
 
+from ._client.names import other_name
+from ._client.numbers import seconds
 from .exceptions import InvalidMessage, InvalidStatus
 
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+    from typing import Any
 
     from .typing import LoggerLike
 
@@ -48,6 +52,10 @@ def backoff(
         max_delay: The largest delay, in seconds.
         factor: By how much delays grow.
     """
+    initial_delay = seconds("initial_delay", initial_delay) or 0.0
+    min_delay = seconds("min_delay", min_delay) or 0.0
+    max_delay = seconds("max_delay", max_delay) or 0.0
+    factor = seconds("factor", factor) or 0.0
     yield random.random() * initial_delay
     delay = min_delay
     while delay < max_delay:
@@ -79,6 +87,8 @@ def process_exception(exc: Exception) -> Exception | None:
 
 
 _TRANSIENT = frozenset({500, 502, 503, 504})
+# A century, in seconds.
+_LONGEST_DELAY = 36_525 * 86_400.0
 
 
 class Reconnection:
@@ -112,7 +122,12 @@ class Reconnection:
             raise fatal from exc
         if self._delays is None:
             self._delays = self._make_delays()
-        delay = next(self._delays)
+        # `time.sleep` takes no negative ones, unlike `asyncio.sleep`, and none that are
+        # too long.
+        delay = seconds("reconnect_delays", next(self._delays)) or 0.0
+        if math.isnan(delay):
+            raise ValueError("reconnect_delays must be numbers of seconds, not nan")
+        delay = min(max(delay, 0.0), _LONGEST_DELAY)
         reason = str(exc)
         self._logger.info(
             "connect failed; reconnecting in %.1f seconds: %s",
@@ -120,3 +135,19 @@ class Reconnection:
             f"{type(exc).__name__}: {reason}" if reason else type(exc).__name__,
         )
         return delay
+
+
+def __getattr__(name: str) -> Any:
+    return other_name(
+        __name__,
+        name,
+        renamed={
+            "WebSocketClientProtocol": "asyncio.client.ClientConnection",
+            "connect": "asyncio.client.connect",
+            "unix_connect": "asyncio.client.unix_connect",
+        },
+        missing={
+            "ClientProtocol": "the protocol is in the core; use sync.client or "
+            "asyncio.client"
+        },
+    )

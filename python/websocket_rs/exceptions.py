@@ -32,11 +32,6 @@
 
       * `DuplicateParameter`, `InvalidParameterName`, `InvalidParameterValue`
 
-  * `ConnectError` (also an `OSError`), in the shapes that Python users expect:
-    `RefusedError` (also a `ConnectionRefusedError`), `ResetError` (also a
-    `ConnectionResetError`), `ResolveError` (also a `socket.gaierror`), `TLSError`
-    (also an `ssl.SSLError`), `CertificateError` (also an
-    `ssl.SSLCertVerificationError`)
   * `ProtocolError`
 
     * `InvalidControlFrame` (also a `ValueError`)
@@ -46,6 +41,12 @@
   * `InvalidState`
   * `ConcurrencyError`
 
+* `ConnectError` (an `OSError` and a `RuntimeError`), in the shapes that Python users
+  expect: `RefusedError` (also a `ConnectionRefusedError`), `ResetError` (also a
+  `ConnectionResetError`), `TimedOutError` (also a `TimeoutError`), `ResolveError` (also
+  a `socket.gaierror`), `TLSError` (also an `ssl.SSLError`), `CertificateError` (also an
+  `ssl.SSLCertVerificationError`)
+
 A time that ran out is Python's `TimeoutError`, and its text names what was under way.
 A wrong argument is a `TypeError` or a `ValueError`, raised before anything is sent; the
 connection is then as it was.
@@ -53,15 +54,21 @@ connection is then as it was.
 
 from __future__ import annotations
 
-import socket
-import warnings
-from typing import TYPE_CHECKING, Any
+from ._client.names import other_name
+from ._client.printable import printable
 
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from socket import gaierror
+    from typing import Any
+
     from .datastructures import Headers
     from .frames import Close
     from .http11 import Response
+else:
+    # The class that `socket` gives, without its slow import.
+    from _socket import gaierror
 
 
 __all__ = [
@@ -104,6 +111,7 @@ __all__ = [
     "SecurityError",
     "StatusLineTooLong",
     "TLSError",
+    "TimedOutError",
     "TooManyFragments",
     "TooManyHeaders",
     "WebSocketException",
@@ -111,7 +119,7 @@ __all__ = [
 
 
 class WebSocketException(RuntimeError):
-    """Base class of all the exceptions of this package."""
+    """Base class of the exceptions of this package, but for failures of the network."""
 
 
 class ConnectionClosed(WebSocketException):
@@ -335,7 +343,7 @@ class InvalidHeader(InvalidHandshake):
             return f"missing {self.name} header"
         if self.value == "":
             return f"empty {self.name} header"
-        return f"invalid {self.name} header: {self.value}"
+        return f"invalid {self.name} header: {printable(self.value)}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.name, self.value)
@@ -428,11 +436,17 @@ class InvalidParameterValue(NegotiationError):
             return f"missing value for parameter {self.name}"
         if self.value == "":
             return f"empty value for parameter {self.name}"
-        return f"invalid value for parameter {self.name}: {self.value}"
+        return f"invalid value for parameter {self.name}: {printable(self.value)}"
 
 
-class ConnectError(OSError, WebSocketException):
-    """Raised when the network is the reason that no connection could be opened."""
+# Not a WebSocketException: an ``except`` clause for those must leave failures of the
+# network to the clause for OSError below it, as it does with `websockets`.
+class ConnectError(OSError, RuntimeError):
+    """Raised when the network is the reason that no connection could be opened.
+
+    Attributes:
+        errno: The number of the error.
+    """
 
 
 class RefusedError(ConnectionRefusedError, ConnectError):
@@ -451,7 +465,11 @@ class ForbiddenError(PermissionError, ConnectError):
     """Raised when the system doesn't allow to connect."""
 
 
-class ResolveError(socket.gaierror, ConnectError):
+class TimedOutError(TimeoutError, ConnectError):
+    """Raised when the system gives connecting up before ``open_timeout`` has passed."""
+
+
+class ResolveError(gaierror, ConnectError):
     """Raised when the host name can't be resolved."""
 
 
@@ -532,27 +550,27 @@ if TYPE_CHECKING:
         """
 
 
+_RENAMED = {
+    "AbortHandshake": "legacy.exceptions.AbortHandshake",
+    "InvalidStatusCode": "exceptions.InvalidStatus",
+    "RedirectHandshake": "legacy.exceptions.RedirectHandshake",
+    "WebSocketProtocolError": "exceptions.ProtocolError",
+}
+
+
 def __getattr__(name: str) -> Any:
-    """Make the classes that need the `ssl` module, which is slow to import.
+    """Make the classes that need `ssl`, which is slow to import.
 
-    ``InvalidStatusCode``, the name of `InvalidStatus` in earlier versions of
-    `websockets`, is taken with a warning.
+    Names of earlier versions of `websockets` are taken with a warning.
     """
-    if name == "InvalidStatusCode":
-        warnings.warn(
-            "InvalidStatusCode was renamed to InvalidStatus",
-            DeprecationWarning,
-            stacklevel=2,
-        )
-        return InvalidStatus
     if name not in ("TLSError", "CertificateError"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import ssl
+        return other_name(__name__, name, _RENAMED)
+    base, certificate_base = _classes_of_ssl()
 
-    class TLSError(ssl.SSLError, ConnectError):
+    class TLSError(base, ConnectError):  # type: ignore[misc, valid-type]
         """Raised when TLS can't be agreed upon with the server."""
 
-    class CertificateError(ssl.SSLCertVerificationError, TLSError):
+    class CertificateError(certificate_base, TLSError):  # type: ignore[misc, valid-type]
         """Raised when the server's certificate isn't accepted.
 
         Attributes:
@@ -564,3 +582,17 @@ def __getattr__(name: str) -> Any:
         cls.__qualname__ = cls.__name__
         globals()[cls.__name__] = cls
     return globals()[name]
+
+
+def _classes_of_ssl() -> tuple[type[OSError], type[OSError]]:
+    try:
+        from _ssl import SSLCertVerificationError, SSLError
+    except (ImportError, OSError):
+        # Where it can't be imported, no program can name these.
+        class SSLError(OSError):  # type: ignore[no-redef]
+            pass
+
+        class SSLCertVerificationError(SSLError, ValueError):  # type: ignore[no-redef]
+            pass
+
+    return SSLError, SSLCertVerificationError

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 import enum
+
+from . import _core
+from ._client.names import other_name
+from ._client.printable import printable
+from ._client.record import Record
+
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 __all__ = [
+    "CLOSE_CODE_EXPLANATIONS",
+    "EXTERNAL_CLOSE_CODES",
+    "OK_CLOSE_CODES",
     "OP_BINARY",
     "OP_CLOSE",
     "OP_CONT",
@@ -33,6 +45,9 @@ OP_CLOSE = Opcode.CLOSE
 OP_PING = Opcode.PING
 OP_PONG = Opcode.PONG
 
+DATA_OPCODES = OP_CONT, OP_TEXT, OP_BINARY
+CTRL_OPCODES = OP_CLOSE, OP_PING, OP_PONG
+
 
 class CloseCode(enum.IntEnum):
     """Close codes of RFC 6455 and of the IANA registry."""
@@ -55,7 +70,7 @@ class CloseCode(enum.IntEnum):
     TLS_HANDSHAKE = 1015
 
 
-_EXPLANATIONS: dict[int, str] = {
+CLOSE_CODE_EXPLANATIONS: dict[int, str] = {
     CloseCode.NORMAL_CLOSURE: "OK",
     CloseCode.GOING_AWAY: "going away",
     CloseCode.PROTOCOL_ERROR: "protocol error",
@@ -74,8 +89,22 @@ _EXPLANATIONS: dict[int, str] = {
 }
 
 
-@dataclasses.dataclass
-class Close:
+EXTERNAL_CLOSE_CODES = set(CloseCode) - {
+    CloseCode.NO_STATUS_RCVD,
+    CloseCode.ABNORMAL_CLOSURE,
+    CloseCode.TLS_HANDSHAKE,
+}
+"""Those that may stand in a Close frame; so may 3000 to 4999."""
+
+OK_CLOSE_CODES = {
+    CloseCode.NORMAL_CLOSURE,
+    CloseCode.GOING_AWAY,
+    CloseCode.NO_STATUS_RCVD,
+}
+"""Those of a normal closure."""
+
+
+class Close(Record):
     """The code and the reason of a Close frame.
 
     Attributes:
@@ -86,6 +115,15 @@ class Close:
     code: int
     reason: str = ""
 
+    def check(self) -> None:
+        """Check that the frame can be sent.
+
+        Raises:
+            InvalidControlFrame: If the code may not stand in a Close frame, or the
+                reason is too long. It is a `ProtocolError`.
+        """
+        _core.check_close(self.code, self.reason)
+
     def __str__(self) -> str:
         """Return the code, what it stands for, and the reason."""
         if 3000 <= self.code < 4000:
@@ -93,6 +131,10 @@ class Close:
         elif 4000 <= self.code < 5000:
             explanation = "private use"
         else:
-            explanation = _EXPLANATIONS.get(self.code, "unknown")
+            explanation = CLOSE_CODE_EXPLANATIONS.get(self.code, "unknown")
         text = f"{self.code} ({explanation})"
-        return f"{text} {self.reason}" if self.reason else text
+        return f"{text} {printable(self.reason)}" if self.reason else text
+
+
+def __getattr__(name: str) -> Any:
+    return other_name(__name__, name, missing={"Frame": "frames are made in the core"})

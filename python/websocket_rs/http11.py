@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import TYPE_CHECKING
-
-from ._options import USER_AGENT
+from ._client.record import Record
+from ._client.user_agent import USER_AGENT
 
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .datastructures import Headers
 
@@ -15,8 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["USER_AGENT", "Request", "Response"]
 
 
-@dataclasses.dataclass
-class Request:
+class Request(Record):
     """An HTTP request.
 
     Attributes:
@@ -32,8 +30,7 @@ class Request:
     protocol: str = "HTTP/1.1"
 
 
-@dataclasses.dataclass
-class Response:
+class Response(Record):
     """An HTTP response.
 
     Attributes:

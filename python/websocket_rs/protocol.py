@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import enum
 
+from ._client.names import other_name
+
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 __all__ = ["CLOSED", "CLOSING", "CONNECTING", "OPEN", "State"]
 
@@ -18,3 +25,10 @@ CONNECTING = State.CONNECTING
 OPEN = State.OPEN
 CLOSING = State.CLOSING
 CLOSED = State.CLOSED
+
+
+def __getattr__(name: str) -> Any:
+    text = "the protocol is in the core; use sync.client or asyncio.client"
+    return other_name(
+        __name__, name, missing=dict.fromkeys(["Event", "Protocol", "Side"], text)
+    )

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from . import _core
+from ._client import imports  # noqa: F401 - for what it hands to the core
+from ._client.record import Record
 
 
 __all__ = ["WebSocketURI", "parse_uri"]
 
 
-@dataclasses.dataclass
-class WebSocketURI:
+class WebSocketURI(Record):
     """What a URI says.
 
     Attributes:
@@ -53,4 +52,13 @@ def parse_uri(uri: str) -> WebSocketURI:
     Raises:
         InvalidURI: If it isn't a valid WebSocket URI.
     """
-    return WebSocketURI(*_core.parse_uri(uri))
+    parsed = _core.parse_uri(uri)
+    return WebSocketURI(
+        parsed.secure,
+        parsed.host,
+        parsed.port,
+        parsed.path,
+        parsed.query,
+        parsed.username,
+        parsed.password,
+    )

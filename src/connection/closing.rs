@@ -1,32 +1,82 @@
 //! Closing: the closing handshake as the program sees it, and the end.
 
 use std::{
-    sync::{Arc, MutexGuard, PoisonError},
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use rustix::event::PollFlags;
-
 use super::{Connection, LOG};
 use crate::{
-    deadline::Deadline,
     error::{Error, Phase, Result},
-    net::{
-        stream::{Patience, Stream},
-        wait::{Wait, wait_ready},
-        wake::Wake,
-    },
-    protocol::close::{ABNORMAL, Cause, CloseFrame, Closing, State},
+    net::{outcome::Outcome, stream::Stream, wait::Wait},
+    protocol::close::{ABNORMAL, Cause, CloseFrame, Closing, Closure, State},
 };
 
-/// The end of a connection.
-#[derive(Debug, Default)]
-pub(super) struct End {
-    has_come: bool,
-    waiting: Vec<Arc<Wake>>,
+/// What a connection has for its end.
+#[derive(Debug)]
+pub(super) struct Ending {
+    /// Guards the state of the closing handshake.
+    handshake: Mutex<Closing>,
+    /// How long the closing handshake may take; `None` is no limit.
+    timeout: Option<Duration>,
+    /// Known once the connection thread is done with the connection.
+    ended: Outcome<()>,
+}
+
+impl Ending {
+    pub(super) fn new(timeout: Option<Duration>) -> Self {
+        Self {
+            handshake: Mutex::default(),
+            timeout,
+            ended: Outcome::default(),
+        }
+    }
+
+    /// How long the closing handshake may take; `None` is no limit.
+    pub(super) fn timeout(&self) -> Option<Duration> {
+        self.timeout
+    }
 }
 
 impl Connection {
+    /// Where the connection stands.
+    pub fn state(&self) -> State {
+        self.closing().state()
+    }
+
+    /// Whether the stream has failed, so that no Close frame can come or go any more.
+    pub fn stream_has_failed(&self) -> bool {
+        matches!(self.closing().closure().cause, Some(Cause::Io(_)))
+    }
+
+    /// Where the connection stands for the program.
+    pub fn reported_state(&self) -> State {
+        self.closing().reported_state()
+    }
+
+    /// How the connection has ended, or is ending.
+    pub fn closure(&self) -> Closure {
+        self.closing().closure().clone()
+    }
+
+    /// The error of an operation that the closed connection cannot carry out.
+    pub fn closed(&self) -> Error {
+        Error::Closed(Box::new(self.closure()))
+    }
+
+    /// Whether both Close frames have passed.
+    pub fn close_is_agreed(&self) -> bool {
+        self.closing().agreed()
+    }
+
+    pub(super) fn closing(&self) -> MutexGuard<'_, Closing> {
+        self.ending
+            .handshake
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Starts the closing handshake, unless it is under way. Does not wait.
     ///
     /// Inside of a message that is being sent in fragments, it fails the connection.
@@ -45,6 +95,26 @@ impl Connection {
         self.close_if_open(|closing, _| closing.fail(Cause::UnfinishedMessage(why)));
     }
 
+    /// Ends the connection at once, without the closing handshake and without what waits to be
+    /// written. Does not wait.
+    pub fn abort(&self) {
+        let cause = Cause::Io(Arc::new(io::Error::new(
+            io::ErrorKind::ConnectionAborted,
+            ABORTED,
+        )));
+        self.close_outbox(|closing, _| {
+            if closing.agreed() {
+                // It has been closed already; only its thread isn't done yet.
+                None
+            } else {
+                closing.fail(cause)
+            }
+        });
+        self.sending.abandon();
+        log::debug!(logger: self.thread.logger, target: LOG, "aborting");
+        self.thread.stop();
+    }
+
     /// Closes an open connection, and writes the Close frame if that needs no waiting.
     fn close_if_open(&self, decide: impl FnOnce(&mut Closing, bool) -> Option<CloseFrame>) {
         let frame = self.close_outbox(|closing, is_fragmented| {
@@ -55,9 +125,9 @@ impl Connection {
             }
         });
         if let Some(frame) = frame {
-            log::debug!(target: LOG, id = self.control.id; "closing with code {}", frame.code);
+            log::debug!(logger: self.thread.logger, target: LOG, "closing with code {}", frame.code);
             self.write_now();
-            self.control.wake();
+            self.thread.wake();
         }
     }
 
@@ -71,10 +141,10 @@ impl Connection {
         decide: impl FnOnce(&mut Closing, bool) -> Option<CloseFrame>,
     ) -> Option<CloseFrame> {
         let frame = self
-            .outbox
-            .close(|is_fragmented| decide(&mut self.closing(), is_fragmented));
+            .sending
+            .push_close(|is_fragmented| decide(&mut self.closing(), is_fragmented));
         if let Some(frame) = &frame {
-            log::trace!(target: LOG, id = self.control.id; "> Close {}", frame.code);
+            log::trace!(logger: self.thread.logger, target: LOG, "> Close {}", frame.code);
         }
         frame
     }
@@ -82,75 +152,38 @@ impl Connection {
     /// Waits in the calling thread until the connection has ended and its resources are free.
     pub fn wait_ended(&self, wait: &Wait<'_>) -> Result<()> {
         self.check_process()?;
-        let wake = {
-            let mut end = self.end_state();
-            if end.has_come {
-                None
-            } else {
-                let wake = Wake::new().map_err(|error| Error::io("make an eventfd", error))?;
-                let wake = Arc::new(wake);
-                end.waiting.push(Arc::clone(&wake));
-                Some(wake)
-            }
-        };
-        if let Some(wake) = wake {
-            // The connection thread keeps to the deadline.
-            let result = wait_ready(&wake, PollFlags::IN, wait, Phase::Close);
-            self.end_state()
-                .waiting
-                .retain(|other| !Arc::ptr_eq(other, &wake));
-            result?;
-        }
-        self.control.join();
+        // The connection thread keeps to the close timeout.
+        self.ending.ended.wait(wait, Phase::Close)?;
+        self.thread.join();
         Ok(())
     }
 
     /// Whether the connection has ended and its resources are free.
     pub fn has_ended(&self) -> bool {
-        self.end_state().has_come
+        self.ending.ended.get().is_some()
     }
 
     /// Ends the connection and frees what it holds. Only the connection thread calls this.
-    pub fn end(&self, stream: &Stream) {
+    pub(super) fn end(&self, stream: &Stream) {
         self.closing().end(None);
-        self.outbox.finish();
-        // A thread that is sending may have the answer to a Close frame still before it.
-        let wait = Wait {
-            deadline: Deadline::after(Some(LAST_WRITE)),
-            ..Wait::FOR_EVER
-        };
-        if let Ok(Some(mut writer)) = self.writer.take(&wait, Phase::Close) {
-            // It fails if the peer has gone, and then nothing is lost.
-            let _ = self.write(&mut writer, Patience::None);
-            writer.close_notify();
-        }
+        self.end_sending();
+        self.end_reading_by_loop();
         stream.shutdown();
-        self.reader.retire();
-        self.writer.retire();
+        self.receiving.close();
         let closure = self.closure();
         let code = closure.rcvd.map_or(ABNORMAL, |frame| frame.code);
-        log::debug!(target: LOG, id = self.control.id; "connection has ended, code {code}");
+        log::debug!(logger: self.thread.logger, target: LOG, "connection has ended, code {code}");
     }
 
     /// Tells everyone that [`Self::end`] is done and the descriptors are closed.
-    pub fn announce_end(&self) {
-        let mut end = self.end_state();
-        end.has_come = true;
-        for wake in end.waiting.drain(..) {
-            wake.set();
-        }
-        drop(end);
+    pub(super) fn announce_end(&self) {
+        self.ending.ended.set(());
         self.give_pings_up();
-        self.observer.arrived();
-        self.observer.drained();
-        self.observer.ended();
-    }
-
-    fn end_state(&self) -> MutexGuard<'_, End> {
-        self.end.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waker.wake_receiver();
+        self.waker.wake_sender();
+        self.waker.wake_closer();
     }
 }
 
+const ABORTED: &str = "the connection was aborted by this program";
 const CLOSED_INSIDE: &str = "close during fragmented message";
-/// How long the end of a connection waits for a thread that is sending.
-const LAST_WRITE: Duration = Duration::from_millis(50);

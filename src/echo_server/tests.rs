@@ -1,9 +1,17 @@
 //! The server against tungstenite's own client, and against rude peers.
 
-use super::*;
+use std::{
+    io::{Read, Write},
+    time::Instant,
+};
 
-use openssl::ssl::{SslConnector, SslVersion};
-use tungstenite::{Bytes, client::client};
+use openssl::{
+    ssl::{SslConnector, SslMethod, SslStream, SslVersion},
+    x509::X509,
+};
+use tungstenite::{Bytes, Message, WebSocket, client::client};
+
+use super::*;
 
 /// Longer than anything on loopback takes; a test that meets it has failed.
 const PATIENCE: Duration = Duration::from_secs(20);

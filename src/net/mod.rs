@@ -3,13 +3,9 @@
 //! Knows no WebSocket. Every wait takes a [`wait::Wait`], and no lock that the other
 //! direction of a stream needs is held while waiting.
 
-pub mod dial;
-pub mod exchange;
-pub mod given;
-pub mod proxy;
-pub mod route;
+pub mod outcome;
 pub mod stream;
 pub mod tls;
-pub mod unix;
 pub mod wait;
-pub mod wake;
+pub mod wakeup;
+pub mod way;

@@ -23,7 +23,6 @@ use std::{
 };
 
 use rustix::{
-    buffer::spare_capacity,
     event::PollFlags,
     io::Errno,
     net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown},
@@ -31,12 +30,14 @@ use rustix::{
 use socket2::{Domain, SockAddr, Socket};
 
 use super::{
-    exchange::Exchange,
-    tls::{Session, TlsOptions},
+    tls::{self, Session},
     wait::{Wait, wait_once},
-    wake::Wake,
+    wakeup::Wakeup,
 };
-use crate::error::{Error, Phase, Result};
+use crate::{
+    buffer::{Buffer, OutOfMemory},
+    error::{Error, Phase, Result},
+};
 
 /// A connected stream.
 #[derive(Debug)]
@@ -51,7 +52,7 @@ pub struct Stream {
     /// The reader was sent away, so an end of stream means nothing.
     dismissed: AtomicBool,
     /// Wakes the reader of a Unix socket when it is sent away.
-    dismissal: Option<Wake>,
+    dismissal: Option<Wakeup>,
     /// How many bytes the system has taken; it wraps around. Written by the holder of the writing
     /// half only.
     taken: AtomicUsize,
@@ -90,12 +91,18 @@ pub enum Halt {
     Failed(io::Error),
 }
 
+impl From<OutOfMemory> for Halt {
+    fn from(error: OutOfMemory) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
 impl Stream {
     /// A plain stream.
     pub fn plain(socket: Socket) -> Result<Self> {
         let failed = |error| Error::io("set up the socket", error);
         let is_unix = socket.domain().map_err(failed)? == Domain::UNIX;
-        let dismissal = is_unix.then(Wake::new).transpose().map_err(failed)?;
+        let dismissal = is_unix.then(Wakeup::new).transpose().map_err(failed)?;
         Ok(Self {
             socket,
             session: None,
@@ -107,44 +114,26 @@ impl Stream {
         })
     }
 
-    /// The stream under TLS, or under a second TLS if it is under one already: performs the TLS
-    /// handshake with the server of this name. `arrived` has been read of the stream, and is
-    /// where the server's part begins.
-    pub fn secure(
-        mut self,
-        arrived: Vec<u8>,
-        options: &TlsOptions,
-        name: &str,
-        wait: &Wait<'_>,
-    ) -> Result<Self> {
-        let attempt = "complete the TLS handshake";
-        let mut exchange = Exchange::new(&self, wait, Phase::TlsHandshake, attempt, arrived);
-        let session = Session::open(options, name, &mut |outgoing, incoming| {
-            exchange.send(outgoing.to_vec())?;
-            if exchange.received.is_empty() {
-                exchange.receive()?;
-            }
-            incoming.append(&mut exchange.received);
-            Ok(())
-        })?;
+    /// The stream under TLS, or under a second TLS if it is under one already.
+    pub fn with_tls(mut self, session: Session) -> Result<Self> {
         self.session = Some(Mutex::new(match self.session.take() {
             None => session,
-            Some(carrier) => {
-                session.over(carrier.into_inner().unwrap_or_else(PoisonError::into_inner))
-            }
+            Some(carrier) => session
+                .over(carrier.into_inner().unwrap_or_else(PoisonError::into_inner))
+                .map_err(|OutOfMemory| Error::OutOfMemory)?,
         }));
         Ok(self)
     }
 
-    /// Appends what there is to `into`, within its spare capacity. `Ok(0)` is the end of stream.
+    /// Reads what there is into `into`, which must not be empty. `Ok(0)` is the end of stream.
     ///
     /// `ciphertext` is a buffer that the reading half keeps for TLS between calls. `speak` is
     /// called when TLS has something to say before it can read on. Only the holder of the reading
     /// half may call this.
     pub fn read(
         &self,
-        into: &mut Vec<u8>,
-        ciphertext: &mut Vec<u8>,
+        into: &mut [u8],
+        ciphertext: &mut Buffer,
         patience: Patience<'_>,
         speak: &dyn Fn(),
     ) -> Result<usize, Halt> {
@@ -156,7 +145,7 @@ impl Stream {
                 let mut session = lock(session);
                 match session.read(into) {
                     Ok(count) => {
-                        let has_more = into.len() == into.capacity() || session.has_stopped();
+                        let has_more = count == into.len() || session.has_stopped();
                         self.buffered.store(has_more, Ordering::SeqCst);
                         return Ok(count);
                     }
@@ -169,9 +158,11 @@ impl Stream {
             if has_outgoing {
                 speak();
             }
-            ciphertext.clear();
-            ciphertext.reserve(CIPHERTEXT);
-            let count = self.recv(ciphertext, patience)?;
+            if ciphertext.capacity() == 0 {
+                ciphertext.grow(CIPHERTEXT)?;
+            }
+            let space = ciphertext.space(usize::MAX);
+            let count = self.recv(space, patience)?;
             if count == 0 && self.reader_is_dismissed() {
                 return Ok(0);
             }
@@ -179,9 +170,24 @@ impl Stream {
             if count == 0 {
                 session.receive_eof();
             } else {
-                session.receive(ciphertext);
+                session.receive(&space[..count])?;
+            }
+            if count == ciphertext.capacity() && count < CIPHERTEXT_IN_BULK {
+                ciphertext.grow(count)?;
             }
         }
+    }
+
+    /// Gives the buffers of TLS back that are empty.
+    pub fn give_back(&self) {
+        if let Some(session) = &self.session {
+            lock(session).give_back();
+        }
+    }
+
+    /// Whether there is TLS on it.
+    pub fn is_under_tls(&self) -> bool {
+        self.session.is_some()
     }
 
     /// Whether a read may find something though the socket has nothing.
@@ -191,7 +197,7 @@ impl Stream {
 
     /// Turns `plaintext` into what goes over the wire, appended to `wire`, which is empty.
     /// `plaintext` is empty afterwards.
-    pub fn seal(&self, plaintext: &mut Vec<u8>, wire: &mut Vec<u8>) -> Result<(), Halt> {
+    pub fn seal(&self, plaintext: &mut Buffer, wire: &mut Buffer) -> Result<(), Halt> {
         match &self.session {
             None => std::mem::swap(plaintext, wire),
             Some(session) => {
@@ -241,14 +247,14 @@ impl Stream {
         self.taken.load(Ordering::Relaxed)
     }
 
-    /// Appends what the socket has to `into`. `Ok(0)` is the end of the TCP stream.
-    fn recv(&self, into: &mut Vec<u8>, patience: Patience<'_>) -> Result<usize, Halt> {
+    /// Reads what the socket has into `into`. `Ok(0)` is the end of the TCP stream.
+    fn recv(&self, into: &mut [u8], patience: Patience<'_>) -> Result<usize, Halt> {
         loop {
             let flags = match patience {
                 Patience::None => RecvFlags::DONTWAIT,
                 Patience::Until(wait, phase) => self.prepare_recv(wait, phase)?,
             };
-            match (recv(&self.socket, spare_capacity(into), flags), patience) {
+            match (recv(&self.socket, &mut *into, flags), patience) {
                 (Ok((_, count)), _) => return Ok(count),
                 (Err(Errno::INTR), Patience::Until(..)) => return Err(Halt::Interrupted),
                 (Err(Errno::INTR), Patience::None) => {}
@@ -336,7 +342,7 @@ impl Stream {
     /// Says goodbye in TLS, so that the peer can tell the end from a truncation.
     pub fn close_notify(&self) {
         if let Some(session) = &self.session {
-            let mut wire = Vec::new();
+            let mut wire = Buffer::default();
             let mut session = lock(session);
             session.close_notify();
             session.take_outgoing(&mut wire);
@@ -390,7 +396,14 @@ pub fn persist<R>(
             Ok(value) => return Ok(value),
             Err(Halt::Interrupted) => (wait.interrupt)()?,
             Err(Halt::Stopped(error)) => return Err(error),
-            Err(Halt::Failed(error)) => return Err(Error::io(attempt, error)),
+            Err(Halt::Failed(error)) => {
+                // In TLS 1.3, what the server thinks of a client's certificate comes after the
+                // handshake.
+                return Err(match tls::of_stream(&error) {
+                    Some(error) => Error::Tls(error),
+                    None => Error::io(attempt, error),
+                });
+            }
             Err(Halt::WouldBlock) => {
                 return Err(Error::io(attempt, io::ErrorKind::WouldBlock.into()));
             }
@@ -402,11 +415,13 @@ fn lock(session: &Mutex<Session>) -> MutexGuard<'_, Session> {
     session.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// So much ciphertext is read at once; four full records of TLS.
-const CIPHERTEXT: usize = 64 * 1024;
+/// How much ciphertext is read at once at first.
+const CIPHERTEXT: usize = 8 * 1024;
+/// The same while the peer sends in bulk: four full records of TLS.
+const CIPHERTEXT_IN_BULK: usize = 64 * 1024;
 /// Below this, the timeout of the socket is too coarse.
 const COARSE: Duration = Duration::from_secs(1);
-/// So far may the socket's timeout be from the time left.
+/// How far the socket's timeout may be from the time left.
 const TOLERANCE: Duration = Duration::from_millis(5);
 
 #[cfg(test)]
@@ -420,10 +435,10 @@ mod tests {
     use super::*;
 
     fn read(stream: &Stream, patience: Patience<'_>) -> Result<Vec<u8>, Halt> {
-        let mut into = Vec::with_capacity(64);
-        let mut ciphertext = Vec::new();
+        let mut into = vec![0; 64];
+        let mut ciphertext = Buffer::default();
         let read = stream.read(&mut into, &mut ciphertext, patience, &|| ());
-        read.map(|_| into)
+        read.map(|count| into[..count].to_vec())
     }
 
     #[test]

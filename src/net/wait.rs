@@ -9,7 +9,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::wake::Wake;
+use super::wakeup::Wakeup;
 use crate::{
     deadline::Deadline,
     error::{Error, Phase, Result},
@@ -24,7 +24,7 @@ pub struct Wait<'a> {
     /// error ends the wait.
     pub interrupt: &'a dyn Fn() -> Result<()>,
     /// Lets another thread interrupt the wait.
-    pub wake: Option<&'a Wake>,
+    pub wake: Option<&'a Wakeup>,
 }
 
 impl Wait<'_> {
@@ -69,7 +69,7 @@ pub fn wait_once(fd: &impl AsFd, flags: PollFlags, wait: &Wait<'_>, phase: Phase
             Err(Errno::INTR) => true,
             Err(error) => return Err(Error::io("wait for the network", error.into())),
         };
-        // What is there is taken even when there is no time left.
+        // Data that has arrived is taken even if no time is left.
         if !interrupted && !fds[0].revents().is_empty() {
             return Ok(true);
         }
@@ -85,7 +85,7 @@ pub fn wait_once(fd: &impl AsFd, flags: PollFlags, wait: &Wait<'_>, phase: Phase
 }
 
 /// Waits until one of `fds` is ready, and no longer than `limit`, the deadline, or a signal.
-/// Whoever calls looks what it was.
+/// The caller finds out which of these it was.
 pub fn wait_for_any(
     fds: &[impl AsFd],
     flags: PollFlags,
@@ -119,11 +119,11 @@ pub fn wait_for_any(
 
 /// Waits for this time, but no longer than the deadline or a signal.
 pub fn pause(time: Duration, wait: &Wait<'_>) -> Result<()> {
-    let nothing: [&Wake; 0] = [];
+    let nothing: [&Wakeup; 0] = [];
     wait_for_any(&nothing, PollFlags::empty(), Some(time), wait)
 }
 
-/// A duration as `poll` takes it; one that does not fit is as good as for ever.
+/// A duration as `poll` takes it; one that does not fit is as long as no limit.
 pub fn timespec(duration: Duration) -> Timespec {
     Timespec {
         tv_sec: duration.as_secs().try_into().unwrap_or(i64::MAX),

@@ -4,12 +4,13 @@
 //! to check of a server's header before it looks at the payload, and masking in one pass into
 //! the output buffer. Knows single frames only, not messages.
 
-use std::{collections::TryReserveError, io::Cursor};
+use std::io::Cursor;
 
 use tungstenite::protocol::frame::FrameHeader;
 pub use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use super::close::Cause;
+use crate::buffer::{Buffer, OutOfMemory};
 
 /// A server's frame header that has passed the checks of [`parse`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +78,7 @@ pub fn parse(bytes: &[u8], has_extension: bool) -> Result<Option<Header>, Cause>
     if header.rsv1 && !(has_extension && starts_message) || header.rsv2 || header.rsv3 {
         return Err(violation("reserved bits must be 0"));
     }
-    // What another parser would read differently must not be guessed at.
+    // Another parser might read such a header differently, so it is refused.
     let size = usize::try_from(cursor.position()).unwrap_or(usize::MAX);
     if size != header.len(payload_len) {
         return Err(violation("frame length isn't encoded in the shortest way"));
@@ -103,7 +104,12 @@ pub fn parse(bytes: &[u8], has_extension: bool) -> Result<Option<Header>, Cause>
 }
 
 /// Appends the header of a client's frame.
-pub fn encode_header(kind: Outgoing, payload_len: usize, mask: [u8; 4], output: &mut Vec<u8>) {
+pub fn encode_header(
+    kind: Outgoing,
+    payload_len: usize,
+    mask: [u8; 4],
+    output: &mut Buffer,
+) -> Result<(), OutOfMemory> {
     let header = FrameHeader {
         is_final: kind.fin,
         rsv1: kind.rsv1,
@@ -113,7 +119,7 @@ pub fn encode_header(kind: Outgoing, payload_len: usize, mask: [u8; 4], output: 
     };
     header
         .format(payload_len as u64, output)
-        .unwrap_or_else(|_| unreachable!("writing to a vector does not fail"));
+        .map_err(|_| OutOfMemory)
 }
 
 /// Appends a whole frame, masked (section 5.3). Fails if there is no memory for it.
@@ -121,23 +127,28 @@ pub fn encode(
     kind: Outgoing,
     payload: &[u8],
     mask: [u8; 4],
-    output: &mut Vec<u8>,
-) -> Result<(), TryReserveError> {
-    output.try_reserve(MAX_HEADER + payload.len())?;
-    encode_header(kind, payload.len(), mask, output);
-    append_masked(payload, mask, output);
-    Ok(())
+    output: &mut Buffer,
+) -> Result<(), OutOfMemory> {
+    output.reserve(MAX_HEADER + payload.len())?;
+    encode_header(kind, payload.len(), mask, output)?;
+    append_masked(payload, mask, output)
 }
 
 /// Appends `payload` masked, as if it began at a multiple of four bytes into its frame.
-pub fn append_masked(payload: &[u8], mask: [u8; 4], output: &mut Vec<u8>) {
+pub fn append_masked(
+    payload: &[u8],
+    mask: [u8; 4],
+    output: &mut Buffer,
+) -> Result<(), OutOfMemory> {
+    output.reserve(payload.len())?;
     // In blocks that stay in the first-level cache between being copied and being masked. The
     // block is a multiple of four, so the mask begins anew with each.
     for block in payload.chunks(MASK_BLOCK) {
         let start = output.len();
-        output.extend_from_slice(block);
+        output.append(block)?;
         apply_mask(&mut output[start..], mask);
     }
+    Ok(())
 }
 
 /// Masks `data` in place.
@@ -176,7 +187,7 @@ mod tests {
     #[test]
     fn encoded_frame_is_what_the_rfc_shows() {
         // The masked "Hello" of section 5.7.
-        let mut output = Vec::new();
+        let mut output = Buffer::default();
         encode(
             Outgoing::single(OpCode::Data(Data::Text)),
             b"Hello",
@@ -185,7 +196,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(
-            output,
+            *output,
             [
                 0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58
             ]
@@ -197,8 +208,8 @@ mod tests {
         let mask = [1, 2, 3, 4];
         for len in (0..40).chain([MASK_BLOCK - 1, MASK_BLOCK, MASK_BLOCK + 3]) {
             let payload: Vec<u8> = (0..=250).cycle().take(len).collect();
-            let mut masked = Vec::new();
-            append_masked(&payload, mask, &mut masked);
+            let mut masked = Buffer::default();
+            append_masked(&payload, mask, &mut masked).unwrap();
             for (i, byte) in masked.iter().enumerate() {
                 assert_eq!(byte ^ mask[i % 4], payload[i], "byte {i} of {len}");
             }

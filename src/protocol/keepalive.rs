@@ -62,7 +62,8 @@ impl Keepalive {
                 };
                 return self.step(now, is_answered, is_deaf);
             };
-            // Who is called much too late was stopped, and could not hear either.
+            // If this is called much too late, the process was suspended meanwhile and could not
+            // have received the Pong either.
             let is_late = now >= later(later(since, timeout), LATE);
             let since = if could_hear && !is_late { since } else { now };
             self.state = State::Waiting { sent, since };
@@ -93,7 +94,7 @@ impl Keepalive {
     }
 }
 
-/// An instant past the end of the clock is as good as one in a thousand years.
+/// Stands for an instant past the end of the clock: a thousand years from now.
 fn later(instant: Instant, duration: Duration) -> Instant {
     const THOUSAND_YEARS: Duration = Duration::from_secs(1000 * 365 * 86_400);
     instant
@@ -101,7 +102,7 @@ fn later(instant: Instant, duration: Duration) -> Instant {
         .unwrap_or(instant + THOUSAND_YEARS)
 }
 
-/// So much later than it was to be, a call shows that the process did not run.
+/// A call that comes this much too late shows that the process did not run.
 const LATE: Duration = Duration::from_millis(100);
 
 #[cfg(test)]

@@ -4,13 +4,17 @@
 //! slices, bytes go out into vectors, and every rule is testable on a byte string.
 
 pub mod close;
+pub mod decoder;
 pub mod deflate;
 pub mod extension;
 pub mod frame;
 pub mod handshake;
+pub mod host;
+pub mod http;
 pub mod keepalive;
 pub mod message;
 pub mod ping;
+pub mod reference;
 pub mod uri;
 pub mod utf8;
 

@@ -2,23 +2,27 @@
 //!
 //! Everything is decided here before any I/O, and a URL in an error never shows its credentials.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, net::Ipv6Addr};
 
-use percent_encoding::percent_decode_str;
-use url::{Host, Url};
+use percent_encoding::{CONTROLS, percent_decode_str, utf8_percent_encode};
+
+use super::host::checked_name;
 
 /// A valid `ws` or `wss` URI.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Uri {
     /// Whether the scheme is `wss`.
     pub secure: bool,
-    /// The host name in ASCII, or an IP address without brackets.
+    /// The host name in ASCII and lower case, or an IP address without brackets, with its zone if it
+    /// has one.
     pub host: String,
     /// The port, from the URI or the scheme's default.
     pub port: u16,
-    /// The value of the `Host` header: with brackets, without the default port.
+    /// The value of the `Host` header: with brackets, without the default port, and without a zone,
+    /// which means nothing to the server (RFC 6874, section 4).
     pub authority: String,
-    /// The path and query, percent-encoded; never empty.
+    /// The path and query as they were given, but for other characters than ASCII, which are
+    /// percent-encoded; never empty.
     pub resource: String,
     /// User name and password, decoded.
     pub credentials: Option<(String, String)>,
@@ -36,82 +40,140 @@ pub struct InvalidUri {
 impl Uri {
     /// Parses a URI, or names the rule that it breaks.
     pub fn parse(text: &str) -> Result<Self, InvalidUri> {
-        let invalid = |reason: &str| InvalidUri {
+        Self::try_parse(text).map_err(|reason| InvalidUri {
             uri: without_credentials(text).replace(char::is_control, "\u{fffd}"),
-            reason: reason.to_owned(),
-        };
-        // The parser of the WHATWG, which browsers use, drops line breaks and reads backslashes
-        // as slashes. A client must not guess.
-        if let Some(bad) = text
-            .chars()
-            .find(|c| c.is_control() || c.is_whitespace() || *c == '\\')
-        {
-            return Err(invalid(&format!("character {bad:?} isn't allowed")));
+            reason,
+        })
+    }
+
+    fn try_parse(text: &str) -> Result<Self, String> {
+        let (secure, rest) = check_text(text)?;
+        let (authority, resource) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        // Browsers take it for a slash, and end the host there.
+        if authority.contains('\\') {
+            return Err(not_allowed('\\'));
         }
-        let Some((scheme, rest)) = text.split_once("://") else {
-            return Err(invalid("scheme isn't ws or wss"));
+        let (userinfo, place) = match authority.rsplit_once('@') {
+            Some((userinfo, place)) => (Some(userinfo), place),
+            None => (None, authority),
         };
-        let secure = match scheme.to_ascii_lowercase().as_str() {
-            "ws" => false,
-            "wss" => true,
-            _ => return Err(invalid("scheme isn't ws or wss")),
-        };
-        // The parser skips further slashes in search of a host.
-        if rest.is_empty() || rest.starts_with(['/', '?', '#']) {
-            return Err(invalid("hostname isn't provided"));
-        }
-        if rest.contains('#') {
-            return Err(invalid("fragment identifier is meaningless"));
-        }
-        let url = Url::parse(text).map_err(|error| invalid(&error.to_string()))?;
-        let (host, bracketed) = match url.host() {
-            Some(Host::Domain(name)) if !name.is_empty() => (name.to_owned(), name.to_owned()),
-            Some(Host::Ipv4(address)) => (address.to_string(), address.to_string()),
-            Some(Host::Ipv6(address)) => (address.to_string(), format!("[{address}]")),
-            _ => return Err(invalid("hostname isn't provided")),
-        };
+        let (host, bracketed, port) = place_of(place)?;
         let default_port = if secure { 443 } else { 80 };
-        let port = url.port().unwrap_or(default_port);
-        if port == 0 {
-            return Err(invalid("port 0 isn't a port to connect to"));
-        }
+        let port = port.unwrap_or(default_port);
         let authority = if port == default_port {
             bracketed
         } else {
             format!("{bracketed}:{port}")
         };
-        let mut resource = url.path().to_owned();
-        if let Some(query) = url.query() {
-            resource.push('?');
-            resource.push_str(query);
-        }
-        let credentials = match (url.username(), url.password()) {
-            ("", None) => None,
-            (_, None) => return Err(invalid("username provided without password")),
-            (username, Some(password)) => {
-                let decode = |part: &str| {
-                    percent_decode_str(part)
-                        .decode_utf8()
-                        .map(Cow::into_owned)
-                        .map_err(|_| invalid("username and password aren't UTF-8"))
-                };
-                let username = decode(username)?;
-                // It is where the password begins (RFC 7617, section 2).
-                if username.contains(':') {
-                    return Err(invalid("username contains a colon"));
-                }
-                Some((username, decode(password)?))
-            }
-        };
+        // A server may tell apart what a URL may be normalized to, so nothing is.
+        let slash = if resource.starts_with('/') { "" } else { "/" };
         Ok(Self {
             secure,
             host,
             port,
             authority,
-            resource,
-            credentials,
+            resource: format!("{slash}{}", utf8_percent_encode(resource, CONTROLS)),
+            credentials: userinfo.map(credentials_of).transpose()?,
         })
     }
+}
+
+/// Some parsers drop line breaks. A client must not guess.
+fn is_bad(c: char) -> bool {
+    c.is_control() || c.is_whitespace()
+}
+
+/// Checks what no part of a URI may have. Returns whether the scheme is `wss`, and what follows it.
+fn check_text(text: &str) -> Result<(bool, &str), String> {
+    if let Some(bad) = text.chars().find(|c| is_bad(*c)) {
+        return Err(not_allowed(bad));
+    }
+    let (scheme, rest) = text.split_once("://").unwrap_or_default();
+    let secure = match scheme.to_ascii_lowercase().as_str() {
+        "ws" => false,
+        "wss" => true,
+        _ => return Err("scheme isn't ws or wss".to_owned()),
+    };
+    if rest.contains('#') {
+        return Err("fragment identifier is meaningless".to_owned());
+    }
+    Ok((secure, rest))
+}
+
+/// Host and port: the host as it is looked up, as it stands before a port, and the port if it is
+/// given.
+fn place_of(place: &str) -> Result<(String, String, Option<u16>), String> {
+    let Some(rest) = place.strip_prefix('[') else {
+        let (name, port) = place.split_once(':').unwrap_or((place, ""));
+        let name = checked_name(name)?;
+        return Ok((name.clone(), name, port_of(port)?));
+    };
+    let (inside, port) = rest
+        .split_once(']')
+        .ok_or("the IPv6 address has no closing bracket")?;
+    let port = match port.strip_prefix(':') {
+        Some(port) => port,
+        None if port.is_empty() => port,
+        None => return Err("only a port may follow the IPv6 address".to_owned()),
+    };
+    let (address, zone) = match inside.split_once('%') {
+        Some((address, zone)) => (address, Some(zone_of(zone)?)),
+        None => (inside, None),
+    };
+    let address: Ipv6Addr = address
+        .parse()
+        .map_err(|_| "the IPv6 address can't be read".to_owned())?;
+    let host = zone.map_or_else(|| address.to_string(), |zone| format!("{address}%{zone}"));
+    Ok((host, format!("[{address}]"), port_of(port)?))
+}
+
+/// The zone of an address: which interface it belongs to. The percent sign before it may be encoded
+/// (RFC 6874, section 2).
+fn zone_of(text: &str) -> Result<&str, String> {
+    let zone = match text.strip_prefix("25") {
+        None | Some("") => text,
+        Some(zone) => zone,
+    };
+    let is_of_zone = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
+    if zone.is_empty() || !zone.chars().all(is_of_zone) {
+        return Err("the zone of the IPv6 address can't be read".to_owned());
+    }
+    Ok(zone)
+}
+
+fn port_of(text: &str) -> Result<Option<u16>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse() {
+        Ok(0) => Err("port 0 isn't a port to connect to".to_owned()),
+        Ok(port) if digits => Ok(Some(port)),
+        _ => Err("port isn't a number up to 65535".to_owned()),
+    }
+}
+
+/// User name and password, decoded. Either may be empty.
+fn credentials_of(userinfo: &str) -> Result<(String, String), String> {
+    let decode = |part: &str| {
+        percent_decode_str(part)
+            .decode_utf8()
+            .map(Cow::into_owned)
+            .map_err(|_| "username and password aren't UTF-8")
+    };
+    let (username, password) = userinfo
+        .split_once(':')
+        .ok_or("username provided without password")?;
+    let username = decode(username)?;
+    // It is where the password begins (RFC 7617, section 2).
+    if username.contains(':') {
+        return Err("username contains a colon".to_owned());
+    }
+    Ok((username, decode(password)?))
+}
+
+fn not_allowed(bad: char) -> String {
+    format!("character {bad:?} isn't allowed")
 }
 
 impl fmt::Display for InvalidUri {
@@ -204,6 +266,51 @@ mod tests {
     }
 
     #[test]
+    fn addresses_may_have_zones() {
+        for text in ["ws://[fe80::1%eth0]:81/", "ws://[FE80:0::1%25eth0]:81/"] {
+            let uri = parse(text);
+            assert_eq!((uri.host.as_str(), uri.port), ("fe80::1%eth0", 81));
+            assert_eq!(uri.authority, "[fe80::1]:81");
+        }
+        assert_eq!(parse("ws://[fe80::1%25]").host, "fe80::1%25");
+        assert_eq!(parse("ws://[fe80::1%252]").host, "fe80::1%2");
+    }
+
+    #[test]
+    fn path_and_query_are_sent_as_they_were_given() {
+        for resource in [
+            "/a/../b",
+            "/a/%2e%2E/./b",
+            "//",
+            "/\"q\"",
+            "/{id}|^<x>'`",
+            "/a\\b?c\\d",
+            "/?",
+            "/??a/b",
+            "/%zz",
+            "/a;b@c:d",
+        ] {
+            assert_eq!(parse(&format!("ws://h{resource}")).resource, resource);
+        }
+        assert_eq!(parse("ws://h?").resource, "/?");
+        assert_eq!(parse("ws://h/%C3%A4\u{e4}").resource, "/%C3%A4%C3%A4");
+    }
+
+    #[test]
+    fn either_half_of_the_credentials_may_be_empty() {
+        for (userinfo, username, password) in [
+            ("token:", "token", ""),
+            (":secret", "", "secret"),
+            (":", "", ""),
+            ("a:b:c", "a", "b:c"),
+            ("a:b@c", "a", "b@c"),
+        ] {
+            let credentials = parse(&format!("ws://{userinfo}@h")).credentials;
+            assert_eq!(credentials, Some((username.into(), password.into())));
+        }
+    }
+
+    #[test]
     fn credentials_are_decoded_and_never_shown() {
         let uri = parse("ws://user:p%40ss@h/");
         assert_eq!(uri.credentials, Some(("user".into(), "p@ss".into())));
@@ -242,6 +349,18 @@ mod tests {
             ("ws://h/a b", "character"),
             ("ws://h/\r\nX: y", "character"),
             ("ws://h\\path", "character"),
+            ("ws://h:80:90/", "port"),
+            ("ws://h:+80/", "port"),
+            ("ws://h:\u{ff18}0/", "port"),
+            ("ws://[::1]x/", "IPv6"),
+            ("ws://[::1]80/", "IPv6"),
+            ("ws://[v1.a]/", "IPv6"),
+            ("ws://[::1%]/", "zone"),
+            ("ws://[::1%a b]/", "character"),
+            ("ws://[::1%a/b]/", "IPv6"),
+            ("ws://::1/", "hostname"),
+            ("ws://%65vil/", "character"),
+            ("ws://a..b/", "label"),
             ("ws://[::1/", "IPv6"),
         ] {
             let error = Uri::parse(text).expect_err(text).to_string();

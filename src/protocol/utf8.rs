@@ -4,9 +4,11 @@
 //! kept until the rest of it comes. Knows no frames. Invariant: a bad byte is reported with the
 //! piece that it arrives in, not later.
 
-use std::str::from_utf8;
+use std::{fmt, str::from_utf8};
 
-use super::close::Cause;
+/// Bytes that are not UTF-8; the text says what is wrong with them, as Python's decoder does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidUtf8(String);
 
 /// Checks the text of one message.
 #[derive(Debug, Default)]
@@ -14,13 +16,13 @@ pub struct Validator {
     /// The beginning of a character that is not complete yet: `len` bytes of it.
     partial: [u8; 4],
     len: usize,
-    /// So many bytes were good.
+    /// How many bytes were good.
     position: usize,
 }
 
 impl Validator {
     /// Checks the next bytes of the text.
-    pub fn push(&mut self, mut bytes: &[u8]) -> Result<(), Cause> {
+    pub fn push(&mut self, mut bytes: &[u8]) -> Result<(), InvalidUtf8> {
         while self.len > 0 {
             let Some((&byte, rest)) = bytes.split_first() else {
                 return Ok(());
@@ -55,7 +57,7 @@ impl Validator {
     }
 
     /// Checks that the text does not end inside of a character.
-    pub fn finish(&self) -> Result<(), Cause> {
+    pub fn finish(&self) -> Result<(), InvalidUtf8> {
         if self.len == 0 {
             Ok(())
         } else {
@@ -64,13 +66,19 @@ impl Validator {
     }
 
     /// What Python's decoder says about the same bytes.
-    fn invalid(&self, what: &str) -> Cause {
-        Cause::InvalidData(format!("{what} at position {}", self.position))
+    fn invalid(&self, what: &str) -> InvalidUtf8 {
+        InvalidUtf8(format!("{what} at position {}", self.position))
+    }
+}
+
+impl fmt::Display for InvalidUtf8 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
 /// Checks a text that has arrived as a whole.
-pub fn validate(text: &[u8]) -> Result<(), Cause> {
+pub fn validate(text: &[u8]) -> Result<(), InvalidUtf8> {
     if from_utf8(text).is_ok() {
         return Ok(());
     }

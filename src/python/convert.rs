@@ -1,18 +1,18 @@
 //! Python values in, Python values out.
 
-use std::{ffi::OsStr, net::SocketAddr, os::unix::ffi::OsStrExt as _, time::Duration};
+use std::{ffi::OsStr, net::SocketAddr, os::unix::ffi::OsStrExt as _};
 
 use pyo3::{
     Borrowed,
-    exceptions::{PyTypeError, PyUnicodeDecodeError, PyValueError},
+    exceptions::{PyTypeError, PyUnicodeDecodeError},
     intern,
     prelude::*,
-    types::{PyByteArray, PyBytes, PyInt, PyMemoryView, PyString},
+    types::{PyByteArray, PyBytes, PyMemoryView, PyString},
 };
 
-use super::exceptions;
+use super::{attached, exceptions, numbers::Integer};
 use crate::{
-    inbox::Message,
+    connection::receiving::Message,
     net::stream::Address,
     protocol::{close::CloseFrame, frame::MAX_CONTROL_PAYLOAD, message::Kind},
 };
@@ -42,7 +42,7 @@ impl<'a> Outgoing<'a> {
         if text == Some(true) && !is_text {
             let (_, payload) = outgoing.parts();
             let py = message.py();
-            if let Err(error) = py.detach(|| std::str::from_utf8(payload)) {
+            if let Err(error) = attached::detach(py, || std::str::from_utf8(payload)) {
                 let error = PyUnicodeDecodeError::new_utf8(py, payload, error)?;
                 return Err(PyErr::from_value(error.into_any()));
             }
@@ -145,7 +145,7 @@ pub(super) fn message<'py>(
             if len < LARGE {
                 message.copy_to(buffer);
             } else {
-                py.detach(|| message.copy_to(buffer));
+                attached::detach(py, || message.copy_to(buffer));
             }
             Ok(())
         })?
@@ -157,23 +157,6 @@ pub(super) fn message<'py>(
     }
 }
 
-/// A timeout in seconds; `None` and infinity are no limit.
-pub(super) fn timeout(name: &str, value: Option<f64>) -> PyResult<Option<Duration>> {
-    match value {
-        None => Ok(None),
-        Some(seconds) if seconds.is_nan() || seconds < 0.0 => Err(PyValueError::new_err(format!(
-            "{name} must be a positive number of seconds, 0 or None, not {seconds}"
-        ))),
-        // What does not fit is as good as for ever.
-        Some(seconds) => Ok(Duration::try_from_secs_f64(seconds).ok()),
-    }
-}
-
-/// A timeout of a call that, without any time, takes what is there.
-pub(super) fn waiting(name: &str, seconds: f64) -> PyResult<Option<Duration>> {
-    timeout(name, Some(if seconds < 0.0 { 0.0 } else { seconds }))
-}
-
 /// A close code as an argument.
 pub(super) struct Code(pub(super) u16);
 
@@ -181,13 +164,19 @@ impl FromPyObject<'_, '_> for Code {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
-        if !object.is_instance_of::<PyInt>() {
-            let text = format!("close code must be an int, not {}", object.repr()?);
-            return Err(PyTypeError::new_err(text));
-        }
-        object.extract().map(Self).map_err(|_| {
-            let text = format!("invalid status code: {} is out of range", *object);
-            exceptions::control_frame(object.py(), text)
+        let py = object.py();
+        let Integer(number) = object.extract().map_err(|error: PyErr| {
+            let is_about_type = error.is_instance_of::<PyTypeError>(py);
+            match object.repr() {
+                Ok(shown) if is_about_type => {
+                    PyTypeError::new_err(format!("close code must be an int, not {shown}"))
+                }
+                _ => error,
+            }
+        })?;
+        u16::try_from(number).map(Self).map_err(|_| {
+            let text = format!("invalid status code: {number} is out of range");
+            exceptions::control_frame(py, text)
         })
     }
 }
@@ -210,6 +199,16 @@ impl FromPyObject<'_, '_> for Reason {
 /// The Close frame that the user asks for. Raises `InvalidControlFrame`, naming the value.
 pub(super) fn close_frame(py: Python<'_>, code: &Code, reason: &Reason) -> PyResult<CloseFrame> {
     CloseFrame::new(code.0, &reason.0).map_err(|text| exceptions::control_frame(py, text))
+}
+
+/// Checks that a Close frame can be sent. Raises `InvalidControlFrame`, naming the value.
+#[pyfunction]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "arguments are passed by value"
+)]
+pub(super) fn check_close(py: Python<'_>, code: Code, reason: Reason) -> PyResult<()> {
+    close_frame(py, &code, &reason).map(drop)
 }
 
 /// An address as the `socket` module shows it.
@@ -235,6 +234,9 @@ pub(super) fn address<'py>(
     }))
 }
 
+/// Up to this size, a message is masked and handed to the system in less time than it may take to
+/// get the interpreter back: another thread that computes holds it for 5 ms.
+pub(super) const BRIEF: usize = 16 * 1024;
 /// From this size on, copying takes long enough to leave the interpreter for it, and memory may be
 /// lacking.
 const LARGE: usize = 16 * 1024 * 1024;

@@ -2,8 +2,9 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use pyo3::prelude::*;
+use pyo3::{exceptions::PyValueError, prelude::*};
 
+use super::{attached, exceptions::os_error, numbers::Integer};
 use crate::{echo_server, process::Generation};
 
 /// A server that sends every message back. It runs until stopped.
@@ -27,9 +28,16 @@ pub(super) struct EchoServer {
 impl EchoServer {
     /// Starts the server. Raises `OSError` if the address cannot be had.
     #[new]
-    #[pyo3(signature = (host="127.0.0.1", port=0, tls=false))]
-    fn new(py: Python<'_>, host: &str, port: u16, tls: bool) -> PyResult<Self> {
-        let server = py.detach(|| echo_server::EchoServer::start(host, port, tls))?;
+    #[pyo3(
+        signature = (host="127.0.0.1", port=Integer(0), tls=false),
+        text_signature = "(host='127.0.0.1', port=0, tls=False)"
+    )]
+    fn new(py: Python<'_>, host: &str, port: Integer, tls: bool) -> PyResult<Self> {
+        let Integer(number) = port;
+        let port = u16::try_from(number)
+            .map_err(|_| PyValueError::new_err(format!("port must be 0 to 65535, not {number}")))?;
+        let server = attached::detach(py, || echo_server::EchoServer::start(host, port, tls));
+        let server = server.map_err(|error| os_error(&error, &error.to_string()))?;
         let address = server.address();
         let scheme = if tls { "wss" } else { "ws" };
         Ok(Self {
@@ -50,7 +58,7 @@ impl EchoServer {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         if let Some(server) = server {
-            py.detach(|| self.process.end(server));
+            attached::detach(py, || self.process.end(server));
         }
     }
 

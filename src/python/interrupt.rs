@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use pyo3::prelude::*;
 
-use super::{exceptions, logging};
+use super::{attached, exceptions, logging};
 use crate::{
     deadline::Deadline,
     error::{Error, Result},
@@ -20,15 +20,19 @@ pub(super) fn wait<R: Send>(
     deadline: Deadline,
     call: impl FnOnce(&Wait<'_>) -> Result<R> + Send,
 ) -> PyResult<R> {
-    let (result, raised) = py.detach(|| {
+    let (result, raised) = attached::detach(py, || {
         let raised = Cell::new(None);
         let interrupt = || {
-            #[expect(
-                clippy::redundant_closure_for_method_calls,
-                reason = "the method alone is not general enough over lifetimes"
-            )]
-            let checked = Python::attach(|py| py.check_signals());
-            checked.map_err(|error| {
+            // A thread that the exit has left behind returns to where it stays.
+            if !attached::may_attach() {
+                return Err(Error::Interrupted);
+            }
+            let checked = Python::try_attach(|py| {
+                let _inside = attached::enter(py);
+                py.check_signals()
+            });
+            // There are no handlers of signals any more where the interpreter is at its end.
+            checked.unwrap_or(Ok(())).map_err(|error| {
                 raised.set(Some(error));
                 Error::Interrupted
             })

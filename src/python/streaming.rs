@@ -1,4 +1,4 @@
-//! Messages that are taken frame by frame, as both faces do it.
+//! Messages that are taken frame by frame, as both clients do it.
 
 use pyo3::{
     prelude::*,
@@ -27,15 +27,15 @@ impl Streaming {
         connection: &Connection,
         decode: Option<bool>,
     ) -> Option<PyResult<(Bound<'py, PyAny>, bool)>> {
-        connection.inbox.stream(true);
-        let taken = connection.inbox.pop_frame(|kind, fin, payload| {
+        connection.stream(true);
+        let taken = connection.take_frame(|kind, fin, payload| {
             let fragment = self.convert(py, kind, fin, payload, decode)?;
             Ok((fragment, fin))
         })?;
         if let Ok((_, fin)) = taken {
             self.in_message = !fin;
             if fin {
-                connection.inbox.stream(false);
+                connection.stream(false);
             }
         }
         Some(taken)
@@ -44,15 +44,12 @@ impl Streaming {
     /// Nobody waits for the next frame any more. Between messages, whole ones are taken again; so
     /// they are if no frame can come any more, to say that.
     pub(super) fn leave(&mut self, connection: &Connection) {
-        if connection.inbox.is_empty() && connection.check_receivable().is_err() {
+        if connection.is_drained() && connection.check_receivable().is_err() {
             self.in_message = false;
             self.carry.clear();
         }
-        connection.inbox.stream(self.in_message);
         // Frames that can't be taken one by one any more don't keep reading from going on.
-        if connection.inbox.resumes() {
-            connection.control.wake();
-        }
+        connection.stream(self.in_message);
     }
 
     /// A frame as `str` or `bytes`. A character that a frame ends in goes to the next one.

@@ -1,4 +1,4 @@
-//! The sync face: every call does its I/O in the calling thread, detached.
+//! The blocking client: every call does its I/O in the calling thread, detached.
 
 use std::{
     sync::{
@@ -11,24 +11,29 @@ use std::{
 use pyo3::{exceptions::PyStopIteration, prelude::*};
 
 use super::{
+    attached,
     connection::BaseConnection,
-    convert::{self, Code, ControlPayload, Outgoing, Reason},
+    convert::{self, BRIEF, Code, ControlPayload, Outgoing, Reason},
     exceptions,
     fragments::Fragments,
-    interrupt, logging,
+    interrupt,
+    logging::{self, ConnectionLogger},
+    numbers::{self, Seconds},
     options::ConnectOptions,
-    pong::{Answer, PongWaiter},
+    pong::{PingOutcome, PongWaiter},
     streaming::Streaming,
 };
 use crate::{
-    connection::{Connection, Observer},
-    connection_thread::{Role, serve},
-    control::Control,
+    connection::{
+        Connection, Waker,
+        handle::ThreadHandle,
+        opening::open,
+        registry,
+        thread::{Role, serve},
+    },
     deadline::Deadline,
     error::Error,
-    opening::open,
-    outbox::Part,
-    protocol::close::NORMAL,
+    protocol::{close::NORMAL, message::Part},
 };
 
 /// A connection whose methods block. The base class of `websocket_rs.sync_client.WebSocket`.
@@ -44,14 +49,14 @@ pub(super) struct SyncConnection {
     in_message: AtomicBool,
 }
 
-/// Nobody waits for a sync connection outside of its calls.
+/// Whoever waits for a sync connection is inside of a call, which the connection itself wakes.
 #[derive(Debug)]
-struct Nobody;
+struct NoWaiters;
 
-impl Observer for Nobody {
-    fn arrived(&self) {}
-    fn drained(&self) {}
-    fn ended(&self) {}
+impl Waker for NoWaiters {
+    fn wake_receiver(&self) {}
+    fn wake_sender(&self) {}
+    fn wake_closer(&self) {}
 }
 
 /// A thread's stay in `recv`.
@@ -73,28 +78,31 @@ impl SyncConnection {
     fn new(
         py: Python<'_>,
         options: &ConnectOptions,
-        receive_timeout: Option<f64>,
+        receive_timeout: Option<Seconds>,
         logger: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<PyClassInitializer<Self>> {
-        let receive_timeout = convert::timeout("receive_timeout", receive_timeout)?;
-        let log = logging::Plan::new(py, logger)?;
-        exceptions::load(py)?;
-        let control = Control::new(log.level).map_err(|error| exceptions::raise(py, error))?;
-        let (log_stake, threads_stake) = log.enter(control.id)?.unzip();
+        let _inside = attached::enter(py);
+        let receive_timeout = numbers::timeout("receive_timeout", receive_timeout)?;
+        let logger = ConnectionLogger::new(py, logger)?;
+        let thread = ThreadHandle::new(logger.clone().map(|logger| logger as _))
+            .map_err(|error| exceptions::raise(py, error))?;
         let options = &options.inner;
         let deadline = options.deadline();
         let opened = interrupt::wait(py, deadline, |wait| {
-            let established = open(options, control.id, wait)?;
-            let (connection, stream) =
-                Connection::new(established, options, Arc::clone(&control), Box::new(Nobody))?;
+            let established = open(options, &thread.logger, wait)?;
+            let (connection, stream) = Connection::new(
+                established,
+                options,
+                Arc::clone(&thread),
+                Arc::new(NoWaiters),
+            )?;
             let connection = Arc::new(connection);
             let served = Arc::clone(&connection);
             let (started, starts) = crossbeam_channel::bounded(1);
-            control.spawn(move || {
+            registry::spawn(&thread, move || {
                 // Nobody listens if the caller was interrupted.
                 let _ = started.send(());
                 serve(&served, stream, Role::StandsIn);
-                drop(threads_stake);
             })?;
             // The thread names itself when it starts, and is to be seen by its name.
             let _ = starts.recv();
@@ -103,7 +111,7 @@ impl SyncConnection {
         let connection = match opened {
             Ok(connection) => connection,
             Err(error) => {
-                drop(log_stake);
+                drop((thread, logger));
                 logging::drain(py)?;
                 return Err(error);
             }
@@ -115,11 +123,10 @@ impl SyncConnection {
             streaming: Mutex::default(),
             in_message: AtomicBool::new(false),
         };
-        let control = Arc::clone(&this.connection.control);
-        if log_stake.is_none() {
+        if logger.is_none() {
             logging::drain(py)?;
         }
-        let base = BaseConnection::new(control, options.uri.to_string(), log_stake);
+        let base = BaseConnection::new(thread, options, logger);
         base.set_open(Arc::clone(&this.connection));
         Ok(PyClassInitializer::from(base).add_subclass(this))
     }
@@ -150,14 +157,25 @@ impl SyncConnection {
     ///     UnicodeDecodeError: If `text` is `True` and the message is not UTF-8.
     #[pyo3(signature = (message, *, text=None))]
     fn send(&self, py: Python<'_>, message: &Bound<'_, PyAny>, text: Option<bool>) -> PyResult<()> {
+        let _inside = attached::enter(py);
         let Some(outgoing) = Outgoing::new(message, text)? else {
             return self.send_fragments(py, Fragments::new(message, text)?);
         };
         let (kind, payload) = outgoing.parts();
         logging::drain(py)?;
-        interrupt::wait(py, Deadline::NEVER, |wait| {
-            self.connection.send(kind, payload, wait)
-        })
+        let connection = &self.connection;
+        if payload.len() > BRIEF || connection.compresses() {
+            return interrupt::wait(py, Deadline::NEVER, |wait| {
+                connection.send(kind, payload, wait)
+            });
+        }
+        let sent = connection.try_send(kind, payload);
+        match sent.map_err(|error| exceptions::raise(py, error))? {
+            None => Ok(()),
+            Some(end) => interrupt::wait(py, Deadline::NEVER, |wait| {
+                connection.write_until(end, wait)
+            }),
+        }
     }
 
     /// Receive the next message: a `str` if it is text, `bytes` if it is binary.
@@ -180,9 +198,10 @@ impl SyncConnection {
     fn recv<'py>(
         &self,
         py: Python<'py>,
-        timeout: Option<f64>,
+        timeout: Option<Seconds>,
         decode: Option<bool>,
     ) -> PyResult<Bound<'py, PyAny>> {
+        let _inside = attached::enter(py);
         let _receiving = self.enter(py, BUSY)?;
         if self.in_message.load(Ordering::Relaxed) {
             return Err(exceptions::raise(py, Error::Concurrency(BUSY)));
@@ -193,7 +212,7 @@ impl SyncConnection {
         logging::drain(py)?;
         let timeout = match timeout {
             None => self.receive_timeout,
-            Some(seconds) => convert::waiting("timeout", seconds)?,
+            Some(Seconds(seconds)) => numbers::waiting("timeout", seconds)?,
         };
         let deadline = Deadline::after(timeout);
         loop {
@@ -211,6 +230,7 @@ impl SyncConnection {
         py: Python<'py>,
         decode: Option<bool>,
     ) -> PyResult<(Bound<'py, PyAny>, bool)> {
+        let _inside = attached::enter(py);
         let _receiving = self.enter(py, BUSY_STREAMING)?;
         // Nobody else is receiving, so this never waits.
         let mut streaming = self
@@ -224,7 +244,6 @@ impl SyncConnection {
                 break Err(exceptions::raise(py, error));
             }
             if let Some(fragment) = streaming.pop(py, connection, decode) {
-                self.note_taken();
                 break fragment;
             }
             logging::drain(py)?;
@@ -259,21 +278,22 @@ impl SyncConnection {
         data: Option<ControlPayload>,
         ack_on_close: bool,
     ) -> PyResult<PongWaiter> {
+        let _inside = attached::enter(py);
         let payload = data.map(|data| data.0);
-        let answer = Arc::new(Answer::default());
+        let outcome = Arc::new(PingOutcome::default());
         let waiter = {
-            let answer = Arc::clone(&answer);
-            Box::new(move |outcome| answer.set(outcome))
+            let outcome = Arc::clone(&outcome);
+            Box::new(move |pong| outcome.set(pong))
         };
         logging::drain(py)?;
         interrupt::wait(py, Deadline::NEVER, |wait| {
             self.connection.check_process()?;
             let sent = self.connection.ping(payload, Some(waiter))?;
             // Nobody may be reading, and the pong should not wait for that.
-            self.connection.control.wake();
+            self.connection.thread.wake();
             self.connection.write_until(sent, wait)
         })?;
-        Ok(PongWaiter::new(answer, ack_on_close))
+        Ok(PongWaiter::new(outcome, ack_on_close))
     }
 
     /// Send a pong that answers no ping (RFC 6455, section 5.5.3).
@@ -286,6 +306,7 @@ impl SyncConnection {
     ///     TypeError, ValueError: If the data can't be sent. The connection is as it was.
     #[pyo3(signature = (data=ControlPayload(Vec::new())), text_signature = "($self, data=b'')")]
     fn pong(&self, py: Python<'_>, data: ControlPayload) -> PyResult<()> {
+        let _inside = attached::enter(py);
         let payload = data.0;
         logging::drain(py)?;
         interrupt::wait(py, Deadline::NEVER, |wait| {
@@ -316,6 +337,7 @@ impl SyncConnection {
         reason = "arguments are passed by value"
     )]
     fn close(&self, py: Python<'_>, code: Code, reason: Reason) -> PyResult<()> {
+        let _inside = attached::enter(py);
         let frame = convert::close_frame(py, &code, &reason)?;
         interrupt::wait(py, Deadline::NEVER, |wait| {
             self.connection.check_process()?;
@@ -333,10 +355,11 @@ impl SyncConnection {
     /// Returns:
     ///     Whether it is closed, and its thread and descriptors are free.
     #[pyo3(signature = (timeout=None))]
-    fn wait_closed(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
+    fn wait_closed(&self, py: Python<'_>, timeout: Option<Seconds>) -> PyResult<bool> {
+        let _inside = attached::enter(py);
         let timeout = match timeout {
             None => None,
-            Some(seconds) => convert::waiting("timeout", seconds)?,
+            Some(Seconds(seconds)) => numbers::waiting("timeout", seconds)?,
         };
         let deadline = Deadline::after(timeout);
         interrupt::wait(py, deadline, |wait| {
@@ -353,6 +376,7 @@ impl SyncConnection {
 
     fn __next__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
+        let _inside = attached::enter(py);
         let this = slf.get();
         match this.recv(py, None, None) {
             Err(error) if exceptions::is_closed_ok(py, &error) => Err(PyStopIteration::new_err(())),
@@ -371,7 +395,7 @@ impl SyncConnection {
     }
 
     fn send_fragments(&self, py: Python<'_>, fragments: Fragments<'_>) -> PyResult<()> {
-        // What has been accepted goes out, also if the wait for it is ended early.
+        // A fragment that was accepted goes out even if the wait for it ends early.
         let mut is_unfinished = false;
         let sent = fragments.each(|kind, part, payload| {
             logging::drain(py)?;
@@ -383,7 +407,7 @@ impl SyncConnection {
             })
         });
         if is_unfinished {
-            py.detach(|| self.connection.give_message_up(UNFINISHED));
+            attached::detach(py, || self.connection.give_message_up(UNFINISHED));
         }
         sent
     }
@@ -398,20 +422,7 @@ impl SyncConnection {
         if let Err(error) = connection.check_process() {
             return Some(Err(exceptions::raise(py, error)));
         }
-        let message = connection
-            .inbox
-            .pop(|message| convert::message(py, message, decode))?;
-        self.note_taken();
-        Some(message)
-    }
-
-    /// After something was taken out of the inbox.
-    fn note_taken(&self) {
-        let connection = &self.connection;
-        connection.attendance.note_taken();
-        if connection.inbox.resumes() {
-            connection.control.wake();
-        }
+        connection.take(|message| convert::message(py, message, decode))
     }
 }
 

@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-DEFAULT_SERVER = (sys.executable, "-m", "websocket_rs", "echo-server")
+EMBEDDED_SERVER = (sys.executable, "-m", "websocket_rs", "echo-server")
+NEUTRAL_SERVER = Path(__file__).with_name("server") / "Cargo.toml"
 
 # Idle priority: a spinner runs only where nothing else wants to, and gives way at once.
 # It ends by itself when its parent is gone, so that a suite that was killed leaves none
@@ -39,20 +41,36 @@ class Server:
     certificate: str | None
 
 
+def neutral_server(folder: Path) -> str:
+    """Build the server that is not ours, and return its command.
+
+    Args:
+        folder: Where to keep what is built.
+
+    Raises:
+        subprocess.CalledProcessError: Cargo failed.
+    """
+    target = folder / "server"
+    command = ["cargo", "build", "--quiet", "--release"]
+    command += ["--manifest-path", str(NEUTRAL_SERVER), "--target-dir", str(target)]
+    subprocess.run(command, check=True)
+    return shlex.quote(str(target / "release" / "neutral-server"))
+
+
 @contextlib.contextmanager
-def serve(scheme: str, command: str | None) -> Iterator[Server]:
-    """Run the echo server for `ws` or `wss` in a process of its own.
+def serve(scheme: str, command: str) -> Iterator[Server]:
+    """Run a server for `ws` or `wss` in a process of its own.
 
     Args:
         scheme: `ws` or `wss`.
-        command: Another server than the embedded one; it gets the same options, and
-            must print the same lines and know the same paths.
+        command: The server. It gets the options of the embedded one, and must print the
+            same lines and know the same paths.
 
     Raises:
         RuntimeError: The server did not say where it listens.
     """
     tls = scheme == "wss"
-    arguments = [*(shlex.split(command) if command else DEFAULT_SERVER)]
+    arguments = shlex.split(command)
     arguments += ["--host", "127.0.0.1", "--port", "0", *(["--tls"] if tls else [])]
     # A pipe is a buffer for programs that print; without this the line would not come.
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}

@@ -27,9 +27,18 @@ CASE_TITLES = {
     "pipe": "window of 100",
     "flood": "server pushes",
     "push": "client pushes",
+    "senders": "client pushes, from 16 threads or tasks",
+    "busy": "request-response beside a thread that computes",
+    "fan": "100 connections, request-response together",
+    "delay": "1,000 messages a second",
+    "many": "1,000 connections, ten messages a second each",
     "inflate": "server pushes, compressed",
     "deflate": "client pushes, compressed",
 }
+
+
+PACED = ("delay", "many")
+"""The cases whose rate is the server's."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,8 @@ class Figure:
     cpu: float
     # Largest minus smallest rate of the rounds, relative to the median.
     spread: float
+    # The median delay in microseconds, where that was measured.
+    delay: float | None = None
 
 
 # The figures of a case by contender; `None` for one that failed.
@@ -78,8 +89,12 @@ def _figure(played: list[Round]) -> Figure | None:
         return None
     rates = [one["rate"] for one in played]
     rate = median(rates)
+    delays = [one["delay"] for one in played if "delay" in one]
     return Figure(
-        rate, median(one["cpu"] for one in played), (max(rates) - min(rates)) / rate
+        rate,
+        median(one["cpu"] for one in played),
+        (max(rates) - min(rates)) / rate,
+        median(delays) if delays else None,
     )
 
 
@@ -93,7 +108,7 @@ def markdown(rounds: list[Round], header: dict[str, str]) -> str:
         lines.append("|" + "---|" * (len(contenders) + 2))
         for (case, size), row in table.items():
             cells = [f"{case} {size_name(size)}"]
-            cells += [_cell(row, contender) for contender in contenders]
+            cells += [_cell(case, row, contender) for contender in contenders]
             spreads = [figure.spread for figure in row.values() if figure]
             cells.append(f"{max(spreads):.0%}" if spreads else "")
             lines.append("| " + " | ".join(cells) + " |")
@@ -105,26 +120,38 @@ def _columns(table: dict[tuple[str, int], Row]) -> list[str]:
     return sorted(names, key=lambda name: (name != OURS, name))
 
 
-def _cell(row: Row, contender: str) -> str:
+def _cell(case: str, row: Row, contender: str) -> str:
     if contender not in row:
         return ""
     figure, ours = row[contender], row.get(OURS)
     if figure is None:
         return "failed"
-    cell = f"{figure.rate:,.0f} ({figure.cpu:.1f})"
+    if figure.delay is None:
+        cell = f"{figure.rate:,.0f} ({figure.cpu:.1f})"
+    else:
+        cell = f"{figure.delay:,.0f} us ({figure.cpu:.1f})"
     if ours and contender != OURS:
-        cell += f" **{ours.rate / figure.rate:.2f}x**"
+        cell += f" **{_ratio(case, ours, figure):.2f}x**"
     return cell
+
+
+def _ratio(case: str, ours: Figure, figure: Figure) -> float:
+    """Return how much better we are: more than one is better."""
+    if case in PACED:
+        return figure.cpu / ours.cpu
+    if ours.delay and figure.delay:
+        return figure.delay / ours.delay
+    return ours.rate / figure.rate
 
 
 def svg(rounds: list[Round], header: dict[str, str]) -> str:
     """Return a picture: bars for each case, the fastest filling the width."""
     left, width, bar, gap, page = 190, 470, 16, 26, 860
     y = 24
-    body = [_text(12, y, "Messages per second, medians (rr: round trips)", "title")]
+    body = [text(12, y, "Messages per second, medians (rr: round trips)", "title")]
     for name in ("machine", "python"):
         y += 18
-        body.append(_text(12, y, f"{name}: {header.get(name, '')}", "note"))
+        body.append(text(12, y, f"{name}: {header.get(name, '')}", "note"))
     for (scheme, face), table in summarise(rounds).items():
         contenders = _columns(table)
         for (case, size), row in table.items():
@@ -132,7 +159,7 @@ def svg(rounds: list[Round], header: dict[str, str]) -> str:
             title = (
                 f"{scheme}, {face}: {CASE_TITLES.get(case, case)}, {size_name(size)}"
             )
-            body.append(_text(12, y, title, "case"))
+            body.append(text(12, y, title, "case"))
             y += 6
             fastest = max(
                 (figure.rate for figure in row.values() if figure), default=1.0
@@ -142,7 +169,7 @@ def svg(rounds: list[Round], header: dict[str, str]) -> str:
                     continue
                 figure = row[contender]
                 middle = y + bar - 4
-                body.append(_text(left - 8, middle, contender, "name"))
+                body.append(text(left - 8, middle, contender, "name"))
                 length = width * figure.rate / fastest if figure else 0.0
                 kind = "ours" if contender == OURS else "peer"
                 body.append(
@@ -154,21 +181,27 @@ def svg(rounds: list[Round], header: dict[str, str]) -> str:
                     if figure
                     else "failed"
                 )
-                body.append(_text(left + length + 6, middle, label, "value"))
+                body.append(text(left + length + 6, middle, label, "value"))
                 y += bar
     style = (
         "text{font:12px sans-serif;fill:#222}.title{font-size:15px;font-weight:bold}"
         ".case{font-weight:bold}.note{fill:#666}.name{text-anchor:end}"
         ".ours{fill:#c2410c}.peer{fill:#9ca3af}"
     )
+    return picture(style, body, page, y + 16)
+
+
+def text(x: float, y: float, words: str, kind: str) -> str:
+    """Return a text in a picture, of a class of its style."""
+    return f'<text class="{kind}" x="{x:.1f}" y="{y}">{escape(words)}</text>'
+
+
+def picture(style: str, body: list[str], width: int, height: float) -> str:
+    """Return a whole picture."""
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" '
-        f'viewBox="0 0 {page} {y + 16}" width="{page}">\n'
+        f'viewBox="0 0 {width} {height}" width="{width}">\n'
         f'<style>{style}</style>\n<rect width="100%" height="100%" fill="white"/>\n'
         + "\n".join(body)
         + "\n</svg>\n"
     )
-
-
-def _text(x: float, y: float, text: str, kind: str) -> str:
-    return f'<text class="{kind}" x="{x:.1f}" y="{y}">{escape(text)}</text>'

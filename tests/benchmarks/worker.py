@@ -12,7 +12,9 @@ import importlib.metadata
 import inspect
 import json
 import os
+import threading
 import time
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from contenders import load_all
@@ -66,6 +68,46 @@ async def flood(connection: Any, message: bytes, count: int) -> int:
     return count
 
 
+async def fan(connections: list[Any], message: bytes, count: int) -> int:
+    """Have `count` round trips on each of many connections at once."""
+    trips = (connection.round_trips(message, count) for connection in connections)
+    expect(set(await asyncio.gather(*trips)), {len(message)})
+    return count * len(connections)
+
+
+async def many(connections: list[Any], message: bytes, count: int) -> int:
+    """Receive `count` messages on each of many connections, as they are sent."""
+    received = (connection.receive_many(count) for connection in connections)
+    expect(set(await asyncio.gather(*received)), {len(message)})
+    return count * len(connections)
+
+
+async def delay(connection: Any, message: bytes, count: int) -> int:
+    """Receive `count` messages, as the server sends them, and time each."""
+    DELAYS.extend(await result_of(connection.receive_timed(count)))
+    return count
+
+
+async def busy(connection: Any, message: bytes, count: int) -> int:
+    """Have round trips, and time each, while another thread computes."""
+    for _ in range(count):
+        started = time.perf_counter_ns()
+        await request_response(connection, message, 1)
+        DELAYS.append(time.perf_counter_ns() - started)
+    return count
+
+
+def compute() -> None:
+    """Keep the interpreter busy for ever."""
+    number = 0
+    while True:
+        number += 1
+
+
+DELAYS: list[int] = []
+"""How many nanoseconds each message was under way, or each round trip."""
+
+
 async def push(connection: Any, message: bytes, count: int) -> int:
     """Send at least `count` messages, and have the server confirm each portion."""
     portion = min(count, max(1, PUSH_BYTES // len(message)))
@@ -75,6 +117,29 @@ async def push(connection: Any, message: bytes, count: int) -> int:
         report = await result_of(connection.ask("report"))
         expect(report, f"{portion} {portion * len(message)}")
     return portions * portion
+
+
+async def senders(connection: Any, message: bytes, count: int) -> int:
+    """Have many threads or tasks send at once, and the server count what came."""
+    number = NUMBERS["senders"]
+    portion = max(1, count // number)
+    arguments = (message, portion)
+    if inspect.iscoroutinefunction(connection.send_many):
+        sending = (connection.send_many(*arguments) for _ in range(number))
+        await asyncio.gather(*sending)
+    else:
+        threads = [
+            threading.Thread(target=connection.send_many, args=arguments)
+            for _ in range(number)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    sent = portion * number
+    report = await result_of(connection.ask("report"))
+    expect(report, f"{sent} {sent * len(message)}")
+    return sent
 
 
 async def inflate(connection: Any, message: bytes, count: int) -> int:
@@ -103,27 +168,42 @@ def deflate_portion(size: int) -> int:
 # messages (rr: round trips) it was.
 CASES: dict[str, tuple[str, Callable[[Any, bytes, int], Awaitable[int]]]] = {
     "rr": ("/", request_response),
+    "busy": ("/", busy),
+    "fan": ("/", fan),
+    "delay": ("/pace/1000/{size}", delay),
+    "many": ("/pace/10/{size}", many),
     "pipe": ("/", pipeline),
     "flood": ("/flood", flood),
     "push": ("/sink", push),
+    "senders": ("/sink", senders),
     "inflate": ("/inflate/{size}", inflate),
     "deflate": ("/deflate/{size}/{portion}", deflate),
 }
 DEFLATING = ("inflate", "deflate")
+CROWDED = ("fan", "many")
+NUMBERS = {"fan": 100, "many": 1000, "senders": 16}
+"""How many connections one event loop has, or how many threads or tasks send on one."""
 
 
-async def measure(connection: Any, options: argparse.Namespace) -> dict[str, Any]:
+async def measure(loops: type[Any], options: argparse.Namespace) -> dict[str, Any]:
     """Open, warm up, measure for the given time, close.
 
     Returns:
         The number of messages, the seconds they took, and the CPU seconds (user and
-        system, all threads) that this process spent on them.
+        system, all threads) that this process spent on them; and the median delay in
+        seconds, where that was measured.
     """
     path, batch = CASES[options.case]
     message = b"x" * options.size
     path = path.format(size=options.size, portion=deflate_portion(options.size))
     deflates = options.case in DEFLATING
-    await result_of(connection.open(options.url + path, options.certificate, deflates))
+    crowded = options.case in CROWDED
+    connections = [loops() for _ in range(NUMBERS[options.case] if crowded else 1)]
+    for one in connections:
+        await result_of(one.open(options.url + path, options.certificate, deflates))
+    connection = connections if crowded else connections[0]
+    if options.case == "busy":
+        threading.Thread(target=compute, daemon=True).start()
 
     # The warm-up finds the size of a batch that takes a tenth of the round.
     count = 1
@@ -135,6 +215,7 @@ async def measure(connection: Any, options: argparse.Namespace) -> dict[str, Any
             break
         count *= max(2, min(10, int(options.seconds / 10 / took)))
 
+    DELAYS.clear()
     messages = 0
     cpu_started = time.process_time()
     started = time.perf_counter()
@@ -144,8 +225,13 @@ async def measure(connection: Any, options: argparse.Namespace) -> dict[str, Any
         elapsed = time.perf_counter() - started
     cpu = time.process_time() - cpu_started
 
-    await result_of(connection.close())
-    return {"messages": messages, "seconds": elapsed, "cpu_seconds": cpu}
+    result = {"messages": messages, "seconds": elapsed, "cpu_seconds": cpu}
+    if DELAYS:
+        result["delay"] = median(DELAYS) / 1e9
+    # A server that only sends answers no Close frame.
+    if not crowded and options.case != "delay":
+        await result_of(connections[0].close())
+    return result
 
 
 def run_blocking(coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -168,24 +254,29 @@ def main() -> None:
     parser.add_argument("--certificate")
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--pin", type=int)
+    parser.add_argument("--number", type=int, help="of connections, or of senders")
     options = parser.parse_args()
 
     if options.pin is not None:
         os.sched_setaffinity(0, {options.pin})
+    if options.number is not None:
+        NUMBERS[options.case] = options.number
     module = load_all()[options.contender]
     versions = {"version": importlib.metadata.version(module.DISTRIBUTION)}
     if options.face == "sync":
-        result = run_blocking(measure(module.Sync(), options))
+        result = run_blocking(measure(module.Sync, options))
     elif options.face == "asyncio":
-        result = asyncio.run(measure(module.Async(), options))
+        result = asyncio.run(measure(module.Async, options))
     else:
         import uvloop
 
         versions["uvloop"] = uvloop.__version__
         loop = uvloop.new_event_loop()
-        result = loop.run_until_complete(measure(module.Async(), options))
+        result = loop.run_until_complete(measure(module.Async, options))
         loop.close()
     print(json.dumps(result | versions), flush=True)
+    # What computes never ends.
+    os._exit(0)
 
 
 if __name__ == "__main__":

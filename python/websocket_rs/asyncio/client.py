@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from .._network import unix_uri
-from .._opening import Opening
-from .._options import USER_AGENT
+from .._client.asyncio.connection import AsyncWebSocket as ClientConnection
+from .._client.asyncio.opening import Connecting
+from .._client.keywords import explained
+from .._client.opening import Opening
+from .._client.route import unix_uri
+from .._client.settings import USER_AGENT, WEBSOCKETS
 from ..client import backoff, process_exception
-from .connecting import Connecting
-from .connection import AsyncWebSocket as ClientConnection
 
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from .._network import NetworkKeywords
+    from .._client.route import NetworkKeywords
     from ..datastructures import HeadersLike
     from ..extensions.permessage_deflate import ClientPerMessageDeflateFactory
     from ..typing import LoggerLike, PathLike
@@ -31,13 +32,17 @@ if TYPE_CHECKING:
 
 __all__ = ["ClientConnection", "connect", "unix_connect"]
 
+Connection = ClientConnection
 
+
+@explained
 class connect(Connecting):
     """Connect to a WebSocket server.
 
     Await it for the open connection, or use it as an asynchronous context manager that
     closes the connection at the end. It can be passed to whatever takes a coroutine.
-    Cancelling it abandons the attempt; nothing is left behind.
+    Cancelling it abandons the attempt; nothing is left behind. Wrong arguments are
+    refused at once, all else is raised when the object is awaited.
 
     Used as an asynchronous iterator, it yields one connection after the other, for
     ever: each is closed when the next one is asked for. After a transient error, it
@@ -48,62 +53,6 @@ class connect(Connecting):
                 ...
             except ConnectionClosed:
                 continue
-
-    Args:
-        uri: The server's ``ws://`` or ``wss://`` URI. A user name and password in it
-            are sent as Basic authentication.
-        origin: The ``Origin`` header.
-        extensions: A `ClientPerMessageDeflateFactory` with other parameters than the
-            default ones of ``compression``.
-        subprotocols: Subprotocols to offer, the preferred ones first.
-        compression: ``"deflate"`` offers to compress messages (RFC 7692); ``None``
-            doesn't.
-        additional_headers: Further headers of the request.
-        user_agent_header: The ``User-Agent`` header; ``None`` to send none.
-        proxy: ``True`` uses the proxy that the environment names for the URI, if any;
-            ``None`` uses none; a string is the URL of the one to use, with the scheme
-            ``http``, ``https``, ``socks4``, ``socks4a``, ``socks5`` or ``socks5h``.
-        process_exception: Whether an iterator connects again after an exception; see
-            `websocket_rs.client.process_exception`.
-        open_timeout: Seconds for resolving the name, connecting, the proxy, TLS, the
-            opening handshake and all redirects together. ``None`` is no limit.
-        ping_interval: Seconds between pings that keep the connection alive and notice
-            when it is dead. ``None`` sends none.
-        ping_timeout: Seconds to wait for the pong, after which the connection is failed
-            with code 1011. ``None`` is no limit.
-        close_timeout: Seconds for the closing handshake. ``None`` is no limit.
-        reconnect_delays: The pauses of an iterator, in seconds; see
-            `websocket_rs.client.backoff`.
-        max_size: The largest message accepted, in bytes; larger ones fail the
-            connection with code 1009. ``None`` is no limit. A pair limits messages and
-            each of their fragments.
-        max_queue: Frames of messages that are received ahead before the server is
-            slowed down, and optionally, as the second of a pair, how many are left when
-            it may go on; by default, a quarter. There may be more by as many as are in
-            what is read at once, up to 128 KiB. ``None`` is no limit.
-        write_limit: Bytes of messages that wait to be written before `send` waits. The
-            second of a pair is ignored.
-        logger: Where the connection's records go, instead of the loggers below
-            ``websocket_rs``.
-        create_connection: A subclass of `ClientConnection` to make, or a function that
-            takes its arguments and returns one.
-        network: How to reach the server: ``ssl``, ``ca_file``, ``client_cert``,
-            ``client_key``, ``server_hostname``, ``sock``, ``host``, ``port``,
-            ``local_addr``, ``family``, ``happy_eyeballs_delay``, ``proxy_ssl``,
-            ``proxy_server_hostname``; see `NetworkKeywords`.
-
-    Raises:
-        InvalidURI: If the URI isn't a valid WebSocket URI.
-        InvalidProxy: If the URL of the proxy isn't valid. One of the environment is
-            found wrong when it is used.
-        TypeError, ValueError: If another argument is wrong. These are raised at once,
-            the following ones when the object is awaited.
-        ConnectError: If the network fails; also the `OSError` subclass that says how:
-            `ConnectionRefusedError`, `socket.gaierror`, ...
-        ssl.SSLCertVerificationError: If the server's certificate isn't accepted.
-        InvalidHandshake: If the server doesn't agree to WebSocket, or (`ProxyError`)
-            the proxy doesn't connect to it.
-        TimeoutError: If ``open_timeout`` has passed; the text names the phase.
     """
 
     def __init__(
@@ -114,30 +63,31 @@ class connect(Connecting):
         origin: str | None = None,
         extensions: Sequence[ClientPerMessageDeflateFactory] | None = None,
         subprotocols: Sequence[str] | None = None,
-        compression: str | None = "deflate",
+        compression: str | None = WEBSOCKETS.compression,
         # HTTP
         additional_headers: HeadersLike | None = None,
         user_agent_header: str | None = USER_AGENT,
         proxy: str | Literal[True] | None = True,
         process_exception: Callable[[Exception], Exception | None] = process_exception,
         # Timeouts
-        open_timeout: float | None = 10,
-        ping_interval: float | None = 20,
-        ping_timeout: float | None = 20,
-        close_timeout: float | None = 10,
+        open_timeout: float | None = WEBSOCKETS.open_timeout,
+        ping_interval: float | None = WEBSOCKETS.ping_interval,
+        ping_timeout: float | None = WEBSOCKETS.ping_timeout,
+        close_timeout: float | None = WEBSOCKETS.close_timeout,
         reconnect_delays: Callable[[], Generator[float, None, None]] = backoff,
         # Limits
-        max_size: int | tuple[int | None, int | None] | None = 2**20,
-        max_queue: int | tuple[int | None, int | None] | None = 16,
-        write_limit: int | tuple[int, int | None] = 2**15,
+        max_size: int | tuple[int | None, int | None] | None = WEBSOCKETS.max_size,
+        max_queue: int | tuple[int | None, int | None] | None = WEBSOCKETS.max_queue,
+        write_limit: int | tuple[int, int | None] = WEBSOCKETS.write_limit,
+        # Threads
+        reader: Literal["loop", "thread"] = "loop",
         # Logging
         logger: LoggerLike | None = None,
         # Customization
         create_connection: type[ClientConnection] | None = None,
         **network: Unpack[NetworkKeywords],
     ) -> None:
-        opening = Opening(
-            uri,
+        settings = WEBSOCKETS._replace(
             origin=origin,
             extensions=extensions,
             subprotocols=subprotocols,
@@ -152,12 +102,12 @@ class connect(Connecting):
             max_size=max_size,
             max_queue=max_queue,
             write_limit=write_limit,
+            reader=reader,
             logger=logger,
             create_connection=create_connection,
-            network=dict(network),
         )
         super().__init__(
-            opening,
+            Opening(uri, settings, dict(network)),
             process_exception=process_exception,
             reconnect_delays=reconnect_delays,
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from .base import ClientExtensionFactory
 from .permessage_deflate import ClientPerMessageDeflateFactory
 
 
-__all__ = ["ClientPerMessageDeflateFactory"]
+__all__ = ["ClientExtensionFactory", "ClientPerMessageDeflateFactory"]

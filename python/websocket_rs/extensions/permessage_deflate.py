@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from .. import _core
+from .._client.numbers import integer
+from .base import ClientExtensionFactory
 
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
 
 __all__ = ["ClientPerMessageDeflateFactory"]
 
 
-class ClientPerMessageDeflateFactory:
+class ClientPerMessageDeflateFactory(ClientExtensionFactory):
     """What a client offers, to be passed to ``connect`` as ``extensions=[...]``.
 
     A server may agree to it, with other parameters within what is offered, or leave
@@ -53,16 +57,25 @@ class ClientPerMessageDeflateFactory:
     ) -> None:
         self.server_no_context_takeover = bool(server_no_context_takeover)
         self.client_no_context_takeover = bool(client_no_context_takeover)
-        self.server_max_window_bits = _bits(
-            "server_max_window_bits", server_max_window_bits
-        )
-        self.client_max_window_bits: int | None = (
-            True
-            if client_max_window_bits is True
-            else _bits("client_max_window_bits", client_max_window_bits)
-        )
+        self.server_max_window_bits = server_max_window_bits
+        self.client_max_window_bits = client_max_window_bits
         self.compress_settings = dict(compress_settings or {})
         self.level = _level(self.compress_settings)
+        self.offer()
+
+    def offer(self) -> _core.DeflateOffer:
+        """Return the offer in the form of the core, which checks its numbers."""
+        server = _bits("server_max_window_bits", self.server_max_window_bits)
+        client = self.client_max_window_bits
+        if client is not True:
+            client = _bits("client_max_window_bits", client)
+        return _core.DeflateOffer(
+            self.server_no_context_takeover,
+            self.client_no_context_takeover,
+            server,
+            client,
+            self.level,
+        )
 
     def __repr__(self) -> str:
         return (
@@ -78,11 +91,7 @@ class ClientPerMessageDeflateFactory:
 def _bits(name: str, value: Any) -> int | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be an int between 8 and 15, not {value!r}")
-    if not 8 <= value <= 15:
-        raise ValueError(f"{name} must be between 8 and 15, not {value!r}")
-    return value
+    return integer(name, value, "an int between 8 and 15")
 
 
 def _level(settings: Mapping[str, Any]) -> int | None:
@@ -94,9 +103,5 @@ def _level(settings: Mapping[str, Any]) -> int | None:
     unknown = sorted(settings.keys() - {"level", "memLevel", "method", "strategy"})
     if unknown:
         raise ValueError(f"unknown compress_settings: {', '.join(unknown)}")
-    level = settings.get("level", -1)
-    if isinstance(level, bool) or not isinstance(level, int):
-        raise TypeError(f"level must be an int between -1 and 9, not {level!r}")
-    if not -1 <= level <= 9:
-        raise ValueError(f"level must be between -1 and 9, not {level!r}")
+    level = integer("level", settings.get("level", -1), "an int between -1 and 9")
     return None if level == -1 else level

@@ -9,19 +9,22 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Literal, overload
 
-from .._network import NetworkKeywords, unix_uri
-from .._opening import Opening
-from .._options import USER_AGENT, WRITE_LIMIT
+from .._client.connector import Connector
+from .._client.keywords import explained, with_keywords
+from .._client.opening import Opening
+from .._client.route import NetworkKeywords, unix_uri
+from .._client.settings import USER_AGENT, WEBSOCKETS
+from .._client.sync.connection import WebSocket as ClientConnection
+from .._client.sync.opening import open_connection
 from ..client import Reconnection, backoff, process_exception
-from ..exceptions import InvalidStatus
-from .connection import WebSocket as ClientConnection
 
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
     from types import TracebackType
+    from typing import Any, Literal, overload
 
     from typing_extensions import Unpack
 
@@ -33,11 +36,13 @@ if TYPE_CHECKING:
 __all__ = [
     "ClientConnection",
     "connect",
-    "open_connection",
     "reconnect",
     "unix_connect",
     "unix_reconnect",
 ]
+
+
+Connection = ClientConnection
 
 
 class ConnectKeywords(NetworkKeywords, total=False):
@@ -60,23 +65,7 @@ class ConnectKeywords(NetworkKeywords, total=False):
     create_connection: type[ClientConnection] | None
 
 
-def open_connection(
-    opening: Opening, receive_timeout: float | None = None
-) -> ClientConnection:
-    """Open a connection, following redirects."""
-    create = opening.create_connection or ClientConnection
-    attempts = opening.attempts()
-    options = next(attempts)
-    while True:
-        try:
-            ws: ClientConnection = create(options, receive_timeout, opening.logger)
-        except InvalidStatus as exc:
-            options = attempts.send(exc)
-        else:
-            return ws
-
-
-class reconnect:
+class reconnect(Connector):
     """Connect to a WebSocket server, again and again.
 
     Used as an iterator, it yields one connection after the other, for ever: each is
@@ -100,9 +89,15 @@ class reconnect:
         reconnect_delays: The pauses in between, in seconds; see
             `websocket_rs.client.backoff`.
 
+    Attributes:
+        connection: The open connection, while it is used as a context manager.
+
     Raises:
         Exception: What `connect` raises.
+        RuntimeError: If it is entered while it is in use by another block or thread.
     """
+
+    connection: ClientConnection
 
     def __init__(
         self,
@@ -112,30 +107,27 @@ class reconnect:
         reconnect_delays: Callable[[], Generator[float, None, None]] = backoff,
         **keywords: Unpack[ConnectKeywords],
     ) -> None:
-        # The defaults stand in the signature of the function alone.
-        settings: dict[str, Any] = dict(connect.__kwdefaults__ or {})
-        del settings["legacy"]
+        settings: dict[str, Any] = {}
         network: dict[str, Any] = {}
         for name, value in keywords.items():
-            (settings if name in settings else network)[name] = value
-        self._opening = Opening(
-            uri, write_limit=WRITE_LIMIT, network=network, **settings
-        )
-        self._process_exception = process_exception
-        self._reconnect_delays = reconnect_delays
-        self._connection: ClientConnection | None = None
+            (settings if name in _SETTINGS else network)[name] = value
+        opening = Opening(uri, WEBSOCKETS._replace(**settings), network)
+        super().__init__(opening, ClientConnection, process_exception, reconnect_delays)
 
     def connect(self) -> ClientConnection:
         """Open a connection, which the caller has to close."""
-        return open_connection(self._opening)
+        return open_connection(self)
 
     # with reconnect(...) as ws:
 
     def __enter__(self) -> ClientConnection:
-        if self._connection is not None:
-            raise RuntimeError("connect() isn't reentrant")
-        self._connection = self.connect()
-        return self._connection.__enter__()
+        self._entry.enter()
+        try:
+            self.connection = self.connect()
+            return self.connection.__enter__()
+        except BaseException:
+            self._entry.leave()
+            raise
 
     def __exit__(
         self,
@@ -143,15 +135,17 @@ class reconnect:
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.__exit__(exc_type, exc_value, traceback)
+        try:
+            self.connection.__exit__(exc_type, exc_value, traceback)
+        finally:
+            del self.connection
+            self._entry.leave()
 
     # for ws in reconnect(...):
 
     def __iter__(self) -> Iterator[ClientConnection]:
         reconnection = Reconnection(
-            self._process_exception, self._reconnect_delays, self._opening.logger
+            self.process_exception, self.reconnect_delays, self.logger
         )
         while True:
             try:
@@ -163,18 +157,26 @@ class reconnect:
                 reconnection.reset()
 
 
-@overload
-def connect(
-    uri: str, *, legacy: Literal[True] | None = ..., **keywords: Unpack[ConnectKeywords]
-) -> ClientConnection: ...
+_SETTINGS = frozenset(ConnectKeywords.__annotations__)
 
 
-@overload
-def connect(
-    uri: str, *, legacy: Literal[False], **keywords: Unpack[ConnectKeywords]
-) -> reconnect: ...
+if TYPE_CHECKING:
+
+    @overload
+    def connect(
+        uri: str,
+        *,
+        legacy: Literal[True] | None = ...,
+        **keywords: Unpack[ConnectKeywords],
+    ) -> ClientConnection: ...
+
+    @overload
+    def connect(
+        uri: str, *, legacy: Literal[False], **keywords: Unpack[ConnectKeywords]
+    ) -> reconnect: ...
 
 
+@explained
 def connect(
     uri: str,
     *,
@@ -182,19 +184,19 @@ def connect(
     origin: str | None = None,
     extensions: Sequence[ClientPerMessageDeflateFactory] | None = None,
     subprotocols: Sequence[str] | None = None,
-    compression: str | None = "deflate",
+    compression: str | None = WEBSOCKETS.compression,
     # HTTP
     additional_headers: HeadersLike | None = None,
     user_agent_header: str | None = USER_AGENT,
     proxy: str | Literal[True] | None = True,
     # Timeouts
-    open_timeout: float | None = 10,
-    ping_interval: float | None = 20,
-    ping_timeout: float | None = 20,
-    close_timeout: float | None = 10,
+    open_timeout: float | None = WEBSOCKETS.open_timeout,
+    ping_interval: float | None = WEBSOCKETS.ping_interval,
+    ping_timeout: float | None = WEBSOCKETS.ping_timeout,
+    close_timeout: float | None = WEBSOCKETS.close_timeout,
     # Limits
-    max_size: int | tuple[int | None, int | None] | None = 2**20,
-    max_queue: int | tuple[int | None, int | None] | None = 16,
+    max_size: int | tuple[int | None, int | None] | None = WEBSOCKETS.max_size,
+    max_queue: int | tuple[int | None, int | None] | None = WEBSOCKETS.max_queue,
     # Logging
     logger: LoggerLike | None = None,
     # Customization
@@ -206,56 +208,6 @@ def connect(
     """Connect to a WebSocket server and return the open connection.
 
     Ctrl-C ends the call at once; nothing is left behind then, nor on any other error.
-
-    Args:
-        uri: The server's ``ws://`` or ``wss://`` URI. A user name and password in it
-            are sent as Basic authentication.
-        origin: The ``Origin`` header.
-        extensions: A `ClientPerMessageDeflateFactory` with other parameters than the
-            default ones of ``compression``.
-        subprotocols: Subprotocols to offer, the preferred ones first.
-        compression: ``"deflate"`` offers to compress messages (RFC 7692); ``None``
-            doesn't.
-        additional_headers: Further headers of the request.
-        user_agent_header: The ``User-Agent`` header; ``None`` to send none.
-        proxy: ``True`` uses the proxy that the environment names for the URI, if any;
-            ``None`` uses none; a string is the URL of the one to use, with the scheme
-            ``http``, ``https``, ``socks4``, ``socks4a``, ``socks5`` or ``socks5h``.
-        open_timeout: Seconds for resolving the name, connecting, the proxy, TLS, the
-            opening handshake and all redirects together. ``None`` is no limit.
-        ping_interval: Seconds between pings that keep the connection alive and notice
-            when it is dead. ``None`` sends none.
-        ping_timeout: Seconds to wait for the pong, after which the connection is failed
-            with code 1011. ``None`` is no limit.
-        close_timeout: Seconds for the closing handshake. ``None`` is no limit.
-        max_size: The largest message accepted, in bytes; larger ones fail the
-            connection with code 1009. ``None`` is no limit. A pair limits messages and
-            each of their fragments.
-        max_queue: Frames of messages that are received ahead before the server is
-            slowed down, and optionally, as the second of a pair, how many are left when
-            it may go on; by default, a quarter. There may be more by as many as are in
-            what is read at once, up to 128 KiB. ``None`` is no limit.
-        logger: Where the connection's records go, instead of the loggers below
-            ``websocket_rs``.
-        create_connection: A subclass of `ClientConnection` to make, or a function that
-            takes its arguments and returns one.
-        legacy: ``False`` returns a `reconnect` object, which connects when it is
-            entered or iterated.
-        network: How to reach the server: ``ssl``, ``ca_file``, ``client_cert``,
-            ``client_key``, ``server_hostname``, ``sock``, ``host``, ``port``,
-            ``source_address``, ``family``, ``happy_eyeballs_delay``, ``proxy_ssl``,
-            ``proxy_server_hostname``; see `NetworkKeywords`.
-
-    Raises:
-        InvalidURI: If the URI isn't a valid WebSocket URI.
-        InvalidProxy: If the URL of the proxy isn't valid.
-        TypeError, ValueError: If another argument is wrong. Nothing was sent.
-        ConnectError: If the network fails; also the `OSError` subclass that says how:
-            `ConnectionRefusedError`, `socket.gaierror`, ...
-        ssl.SSLCertVerificationError: If the server's certificate isn't accepted.
-        InvalidHandshake: If the server doesn't agree to WebSocket, or (`ProxyError`)
-            the proxy doesn't connect to it.
-        TimeoutError: If ``open_timeout`` has passed; the text names the phase.
     """
     connector = reconnect(
         uri,
@@ -309,3 +261,18 @@ def unix_reconnect(
         keywords: Those of `reconnect`.
     """
     return reconnect(unix_uri(uri, keywords), unix=True, path=path, **keywords)
+
+
+def _name_keywords_of_reconnect() -> None:
+    """Have `reconnect` name the keywords that it has of `connect`."""
+    shown: Any = connect.__wrapped__  # type: ignore[attr-defined]
+    annotations = {
+        name: shown.__annotations__[name]
+        for name in shown.__kwdefaults__
+        if name != "legacy"
+    }
+    init: Any = reconnect.__init__
+    init.__wrapped__ = with_keywords(init, annotations, shown.__kwdefaults__)
+
+
+_name_keywords_of_reconnect()

@@ -1,100 +1,10 @@
-"""A blocking connection.
-
-Every call does its I/O in the thread that makes it, outside the interpreter. While no
-thread is in `recv`, the connection's own native thread answers pings, notices when the
-peer closes, and receives ahead.
-"""
+"""A blocking connection, at the path that it has in `websockets`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from .. import _core
-from .._connection import ConnectionAttributes, exit_code
-from ..exceptions import ConnectionClosedOK
+from .._client.sync.connection import WebSocket
 
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import TracebackType
+__all__ = ["Connection", "WebSocket"]
 
-    from typing_extensions import Self
-
-    from ..typing import LoggerLike
-
-
-__all__ = ["WebSocket"]
-
-
-class WebSocket(ConnectionAttributes, _core.SyncConnection):
-    """An open connection, as `connect` returns it.
-
-    `ClientConnection`, as `websockets` calls it, is the same class.
-
-    All methods may be called from any thread. While one thread is in `recv`, others may
-    `send` and `close`. Used as a context manager, it is closed at the end: with code
-    1000, or with 1011 if the block raised.
-
-    Iterating yields messages until the connection is closed; it ends silently if that
-    was a normal closure, and raises `ConnectionClosedError` otherwise.
-    """
-
-    __slots__ = ("__weakref__", *ConnectionAttributes._FIELDS)
-
-    def __init__(
-        self,
-        options: _core.ConnectOptions,
-        receive_timeout: float | None = None,
-        logger: LoggerLike | None = None,
-    ) -> None:
-        # What opens the connection is `__new__`, in the core.
-        self.introduce()
-
-    def __init_subclass__(cls, **keywords: Any) -> None:
-        super().__init_subclass__(**keywords)
-        # The core iterates without a call of `recv`, unless that was overridden.
-        if cls.recv is not WebSocket.recv and cls.__next__ is WebSocket.__next__:
-            cls.__next__ = _next_message  # type: ignore[method-assign, assignment]
-
-    def recv_streaming(self, decode: bool | None = None) -> Iterator[str | bytes]:
-        """Receive the next message fragment by fragment, as the fragments arrive.
-
-        If the iterator isn't used up, the message stays where it is: `recv` raises
-        `ConcurrencyError`, and another `recv_streaming` yields what is left of it. That
-        is also how to go on after a `TimeoutError`.
-
-        Args:
-            decode: ``True`` for ``str`` and ``False`` for ``bytes``, whatever the
-                message is.
-
-        Yields:
-            Fragments: ``str`` if the message is text, ``bytes`` if it is binary. A
-            character that is cut by the end of a fragment comes with the next one.
-
-        Raises:
-            ConnectionClosed: If the connection is closed and no fragment is left.
-            TimeoutError: If ``receive_timeout`` has passed for one fragment.
-            ConcurrencyError: If another thread is in `recv` or `recv_streaming`.
-        """
-        is_last = False
-        while not is_last:
-            fragment, is_last = self.recv_fragment(decode)
-            yield fragment
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close(exit_code(exc_type))
-
-
-def _next_message(ws: WebSocket) -> str | bytes:
-    try:
-        return ws.recv()
-    except ConnectionClosedOK:
-        raise StopIteration from None
+Connection = WebSocket

@@ -4,44 +4,63 @@
 //! lock guards only the list; whoever needs a connector that is being built by another thread
 //! waits for that one alone.
 
-use std::{
-    process,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
-};
+use std::sync::{Arc, OnceLock};
 
 use native_tls::{Certificate, Protocol, TlsConnector};
 
 use super::{TlsOptions, Trust, Verify, Version};
-use crate::error::{Result, TlsError};
+use crate::{
+    error::{Error, Result, TlsError},
+    net::wakeup::Wakeup,
+    process::PerProcess,
+};
 
 /// The connector for these options, from the cache or new.
-pub(super) fn connector(options: &TlsOptions) -> Result<TlsConnector, TlsError> {
+pub(super) fn connector(options: &TlsOptions) -> Result<TlsConnector> {
     let entry = cached(options);
-    let outcome = entry.outcome.get_or_init(|| build(options)).clone();
+    let outcome = entry.outcome.get_or_init(|| read_and_build(options));
     if outcome.is_err() {
         // Files may be put right while the process runs.
         forget(&entry);
     }
-    outcome
+    outcome.clone()
+}
+
+/// OpenSSL passes over a file that it can't open, so that a connector would trust nobody for ever
+/// if there was no descriptor for it just then.
+fn read_and_build(options: &TlsOptions) -> Result<TlsConnector> {
+    let check_descriptors = || match options.trust {
+        Trust::System => Wakeup::new()
+            .map(drop)
+            .map_err(|error| Error::io(READ, error)),
+        Trust::Anchors(_) => Ok(()),
+    };
+    check_descriptors()?;
+    let connector = build(options).map_err(Error::Tls)?;
+    check_descriptors()?;
+    Ok(connector)
+}
+
+/// To be called after a fork, in the new process, which goes on with what its parent has built. For
+/// what was being built it would wait for ever: the thread that did isn't there.
+pub fn forked() {
+    if let Some(mut entries) = CACHE.forked() {
+        entries.retain(|entry| entry.outcome.get().is_some());
+        *CACHE.lock() = entries;
+    }
 }
 
 struct Entry {
     options: TlsOptions,
-    /// The process that is building or has built it. After a fork, the child has the list but not
-    /// the thread that was building, and would wait for it for ever.
-    process: u32,
-    outcome: OnceLock<Result<TlsConnector, TlsError>>,
+    outcome: OnceLock<Result<TlsConnector>>,
 }
 
 fn cached(options: &TlsOptions) -> Arc<Entry> {
-    let process = process::id();
-    let mut cache = CACHE.lock().unwrap_or_else(PoisonError::into_inner);
-    cache.retain(|entry| entry.process == process || entry.outcome.get().is_some());
+    let mut cache = CACHE.lock();
     let entry = match cache.iter().position(|entry| entry.options == *options) {
         Some(index) => cache.remove(index),
         None => Arc::new(Entry {
             options: options.clone(),
-            process,
             outcome: OnceLock::new(),
         }),
     };
@@ -54,27 +73,11 @@ fn cached(options: &TlsOptions) -> Arc<Entry> {
 }
 
 fn forget(entry: &Arc<Entry>) {
-    CACHE
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .retain(|other| !Arc::ptr_eq(other, entry));
+    CACHE.lock().retain(|other| !Arc::ptr_eq(other, entry));
 }
 
-fn build(options: &TlsOptions) -> Result<TlsConnector, TlsError> {
-    if let Some(name) = options.alpn.iter().find(|name| *name != "http/1.1") {
-        return Err(TlsError::Configuration(format!(
-            "the protocol {name:?} cannot be offered (ALPN): WebSocket connections are opened \
-             with HTTP/1.1, and the server may choose any protocol that is offered; \
-             offer [\"http/1.1\"] or nothing"
-        )));
-    }
-    if let (Some(min), Some(max)) = (options.min_version, options.max_version)
-        && min > max
-    {
-        return Err(TlsError::Configuration(
-            "the minimum version of TLS is above the maximum version".into(),
-        ));
-    }
+fn build(options: &TlsOptions) -> std::result::Result<TlsConnector, TlsError> {
+    options.check()?;
     let mut builder = TlsConnector::builder();
     builder
         .min_protocol_version(options.min_version.map(protocol))
@@ -107,8 +110,10 @@ fn protocol(version: Version) -> Protocol {
     }
 }
 
+const READ: &str = "read the certificates that the system trusts";
+
 /// Oldest use first.
-static CACHE: Mutex<Vec<Arc<Entry>>> = Mutex::new(Vec::new());
+static CACHE: PerProcess<Vec<Arc<Entry>>> = PerProcess::new(Vec::new(), Vec::new);
 
 /// A trust store of the system takes about a megabyte. Programs use one or two sets of options.
 const CACHED_AT_MOST: usize = 16;
@@ -133,7 +138,7 @@ mod tests {
             forget(&cached(&other));
             cached(&other);
             assert!(Arc::ptr_eq(&first, &cached(&used)));
-            assert!(CACHE.lock().unwrap().len() <= CACHED_AT_MOST);
+            assert!(CACHE.lock().len() <= CACHED_AT_MOST);
         }
     }
 
@@ -145,9 +150,9 @@ mod tests {
         };
         assert!(matches!(
             connector(&refused),
-            Err(TlsError::Configuration(text)) if text.contains("\"h2\"")
+            Err(Error::Tls(TlsError::Configuration(text))) if text.contains("\"h2\"")
         ));
-        let cache = CACHE.lock().unwrap();
+        let cache = CACHE.lock();
         assert!(cache.iter().all(|entry| entry.options != refused));
     }
 }

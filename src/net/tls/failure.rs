@@ -3,7 +3,7 @@
 //! OpenSSL's errors are lists of codes with file names and line numbers. Here they become a
 //! sentence that names the reason and, where it is known, what can be done.
 
-use std::{env, error::Error as _, ffi::OsStr, fs, io, path::Path};
+use std::{env, error::Error as _, ffi::OsStr, fmt, fs, io, path::Path};
 
 use openssl::{error::ErrorStack, ssl};
 
@@ -25,10 +25,27 @@ impl Failure {
     pub(super) fn to_io_error(&self) -> io::Error {
         match self {
             Self::EndOfStream => io::ErrorKind::UnexpectedEof.into(),
-            Self::Alert(text) => io::Error::new(io::ErrorKind::ConnectionAborted, text.clone()),
-            Self::Protocol(text) => io::Error::new(io::ErrorKind::InvalidData, text.clone()),
+            Self::Alert(_) => io::Error::new(io::ErrorKind::ConnectionAborted, self.clone()),
+            Self::Protocol(_) => io::Error::new(io::ErrorKind::InvalidData, self.clone()),
         }
     }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EndOfStream => f.write_str(UNEXPECTED_EOF),
+            Self::Alert(text) | Self::Protocol(text) => f.write_str(text),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// What TLS says of an error of a stream, if it is one of TLS rather than of the system.
+pub fn of_stream(error: &io::Error) -> Option<TlsError> {
+    let failure = error.get_ref()?.downcast_ref::<Failure>()?;
+    Some(TlsError::Protocol(failure.to_string()))
 }
 
 /// Why a handshake failed.

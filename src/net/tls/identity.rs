@@ -22,32 +22,61 @@ pub struct Identity {
     /// PEM: PKCS#8, PKCS#1 or SEC1, not encrypted. May be the same text as `certificates` if that
     /// holds both.
     pub key: Vec<u8>,
+    /// Where both come from, for the text of errors.
+    pub names: (String, String),
 }
 
 impl Identity {
     /// Checks that the key belongs to the certificate and makes native-tls's form of both.
     pub(super) fn parse(&self) -> Result<native_tls::Identity, TlsError> {
+        let refused = |text: String| Err(TlsError::Configuration(text));
+        let (certificate_name, key_name) = &self.names;
         let chain = X509::stack_from_pem(&self.certificates)
-            .map_err(|error| unusable("the client certificate", &error))?;
+            .map_err(|error| unusable(certificate_name, &error))?;
         let Some(certificate) = chain.first() else {
-            return Err(TlsError::Configuration(
-                "there is no certificate (PEM) in client_cert".into(),
-            ));
+            return refused(format!("{certificate_name} holds no certificate (PEM)"));
         };
-        let key = private_key(&self.key)?;
+        let key = self.private_key()?;
         let certified = certificate
             .public_key()
-            .map_err(|error| unusable("the client certificate", &error))?;
+            .map_err(|error| unusable(certificate_name, &error))?;
         if !certified.public_eq(&key) {
-            return Err(TlsError::Configuration(
-                "client_key is not the key of the certificate in client_cert".into(),
+            return refused(format!(
+                "{key_name} is not the key of the certificate in {certificate_name}"
             ));
         }
         let key = key
             .private_key_to_pem_pkcs8()
-            .map_err(|error| unusable("the client's private key", &error))?;
+            .map_err(|error| unusable(key_name, &error))?;
         native_tls::Identity::from_pkcs8(&self.certificates, &key)
-            .map_err(|error| TlsError::Configuration(format!("unusable client_cert: {error}")))
+            .or_else(|error| refused(format!("unusable {certificate_name}: {error}")))
+    }
+
+    fn private_key(&self) -> Result<PKey<Private>, TlsError> {
+        let name = &self.names.1;
+        let mut asked = false;
+        let outcome = PKey::private_key_from_pem_callback(&self.key, |_| {
+            asked = true;
+            Err(ErrorStack::get())
+        });
+        let text = match outcome {
+            Ok(key) => return Ok(key),
+            Err(_) if asked => format!(
+                "{name} is encrypted; decrypt it first, such as with \
+                 openssl pkey -in client.key -out plain.key"
+            ),
+            Err(_) if !contains(&self.key, b"PRIVATE KEY-----") => {
+                let is_sought_here = self.names.0 == self.names.1;
+                let hint = if is_sought_here {
+                    "; give it as client_key"
+                } else {
+                    ""
+                };
+                format!("{name} holds no private key (PEM){hint}")
+            }
+            Err(error) => return Err(unusable(name, &error)),
+        };
+        Err(TlsError::Configuration(text))
     }
 }
 
@@ -55,26 +84,6 @@ impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Neither is printed: the key is secret, and both may be one text.
         f.debug_struct("Identity").finish_non_exhaustive()
-    }
-}
-
-fn private_key(pem: &[u8]) -> Result<PKey<Private>, TlsError> {
-    let mut asked = false;
-    let outcome = PKey::private_key_from_pem_callback(pem, |_| {
-        asked = true;
-        Err(ErrorStack::get())
-    });
-    match outcome {
-        Ok(key) => Ok(key),
-        Err(_) if asked => Err(TlsError::Configuration(
-            "the client's private key is encrypted; decrypt it first \
-             (openssl pkey -in client.key -out plain.key)"
-                .into(),
-        )),
-        Err(_) if !contains(pem, b"PRIVATE KEY-----") => Err(TlsError::Configuration(
-            "there is no private key (PEM) in client_key".into(),
-        )),
-        Err(error) => Err(unusable("the client's private key", &error)),
     }
 }
 

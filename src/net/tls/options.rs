@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use super::{Identity, connector};
-use crate::error::{Error, Result, TlsError};
+use crate::error::{Result, TlsError};
 
 /// How TLS is to be set up. Equal options share one trust store in memory.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -62,10 +62,32 @@ impl TlsOptions {
         self.verify == Verify::Off
     }
 
+    /// Checks what can be checked without the trust store.
+    pub fn check(&self) -> Result<(), TlsError> {
+        if let Some(name) = self.alpn.iter().find(|name| *name != "http/1.1") {
+            return Err(TlsError::Configuration(format!(
+                "the protocol {name:?} cannot be offered (ALPN): WebSocket connections are opened \
+                 with HTTP/1.1, and the server may choose any protocol that is offered; \
+                 offer [\"http/1.1\"] or nothing"
+            )));
+        }
+        if let (Some(min), Some(max)) = (self.min_version, self.max_version)
+            && min > max
+        {
+            return Err(TlsError::Configuration(
+                "the minimum version of TLS is above the maximum version".into(),
+            ));
+        }
+        match &self.identity {
+            Some(identity) => identity.parse().map(drop),
+            None => Ok(()),
+        }
+    }
+
     /// Checks the options and loads the trust store, so that a key that does not match its
     /// certificate is reported before anything is sent. [`Session::open`] does the same, later.
     pub fn prepare(&self) -> Result<()> {
-        connector::connector(self).map(drop).map_err(Error::Tls)
+        connector::connector(self).map(drop)
     }
 }
 

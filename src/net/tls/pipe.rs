@@ -2,63 +2,56 @@
 //!
 //! Must not know what the bytes mean, apart from the size of a TLS record.
 //!
-//! Invariants: writing never fails; reading says `WouldBlock` when there is nothing, and `Ok(0)`
-//! only after [`Pipe::receive_eof`]. Bytes are not moved within the buffer, except that a buffer
-//! which is not emptied is compacted once at least half of it has been read. Buffers larger than
-//! [`KEPT_INCOMING`] and [`KEPT_OUTGOING`] are given back as soon as they are empty.
+//! Invariants: writing fails only if there is no memory; reading says `WouldBlock` when there is
+//! nothing, and `Ok(0)` only after [`Pipe::receive_eof`]. Bytes are not moved within the buffer,
+//! except that a buffer which is not emptied is compacted once at least half of it has been read.
 
 use std::{fmt, io};
 
 use super::RECORD;
+use crate::buffer::{Buffer, OutOfMemory};
 
 #[derive(Default)]
 pub(super) struct Pipe {
-    incoming: Vec<u8>,
+    incoming: Buffer,
     /// How much of `incoming` has been read.
     consumed: usize,
     ended: bool,
-    outgoing: Vec<u8>,
+    outgoing: Buffer,
 }
 
 impl Pipe {
-    pub(super) fn receive(&mut self, ciphertext: &[u8]) {
+    pub(super) fn receive(&mut self, ciphertext: &[u8]) -> Result<(), OutOfMemory> {
         if self.consumed > 0 && self.consumed >= self.incoming.len() / 2 {
-            self.incoming.drain(..self.consumed);
+            self.incoming.keep(self.consumed..self.incoming.len());
             self.consumed = 0;
         }
-        self.incoming.extend_from_slice(ciphertext);
+        self.incoming.append(ciphertext)
     }
 
     pub(super) fn receive_eof(&mut self) {
         self.ended = true;
     }
 
-    /// An upper bound of the plaintext that the next record can yield, or 0 if OpenSSL has nothing
-    /// to read at all. The end of the stream counts as one byte, for it is to be read as well.
-    pub(super) fn next_record_at_most(&self) -> usize {
-        let available = self.incoming.len() - self.consumed;
-        available.min(RECORD).max(usize::from(self.ended))
+    /// Gives the buffers back that are empty.
+    pub(super) fn give_back(&mut self) {
+        self.incoming.give_back();
+        self.outgoing.give_back();
     }
 
     pub(super) fn has_outgoing(&self) -> bool {
         !self.outgoing.is_empty()
     }
 
-    /// Makes room for the ciphertext of so much plaintext.
-    pub(super) fn reserve_outgoing(&mut self, plaintext: usize) {
+    /// Makes room for the ciphertext of this much plaintext.
+    pub(super) fn reserve_outgoing(&mut self, plaintext: usize) -> Result<(), OutOfMemory> {
         self.outgoing
-            .reserve(plaintext + (plaintext / RECORD + 1) * RECORD_OVERHEAD);
+            .reserve(plaintext + (plaintext / RECORD + 1) * RECORD_OVERHEAD)
     }
 
-    pub(super) fn take_outgoing(&mut self, into: &mut Vec<u8>) {
-        if into.is_empty() {
-            std::mem::swap(into, &mut self.outgoing);
-        } else {
-            into.append(&mut self.outgoing);
-        }
-        if self.outgoing.capacity() > KEPT_OUTGOING {
-            self.outgoing = Vec::new();
-        }
+    /// Moves what there is to `into`, which is empty and becomes the next buffer.
+    pub(super) fn take_outgoing(&mut self, into: &mut Buffer) {
+        std::mem::swap(into, &mut self.outgoing);
     }
 }
 
@@ -78,9 +71,6 @@ impl io::Read for Pipe {
         if self.consumed == self.incoming.len() {
             self.consumed = 0;
             self.incoming.clear();
-            if self.incoming.capacity() > KEPT_INCOMING {
-                self.incoming = Vec::new();
-            }
         }
         Ok(length)
     }
@@ -88,8 +78,7 @@ impl io::Read for Pipe {
 
 impl io::Write for Pipe {
     fn write(&mut self, ciphertext: &[u8]) -> io::Result<usize> {
-        self.outgoing.extend_from_slice(ciphertext);
-        Ok(ciphertext.len())
+        self.outgoing.write(ciphertext)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -109,10 +98,6 @@ impl fmt::Debug for Pipe {
 
 /// More than any cipher adds to a record: header, nonce, padding, tag.
 const RECORD_OVERHEAD: usize = 128;
-/// Two records: what a connection that is not flooded needs.
-const KEPT_INCOMING: usize = 2 * RECORD;
-/// Larger, because a sender of large messages would fault in fresh pages for each of them.
-const KEPT_OUTGOING: usize = 16 * RECORD;
 
 #[cfg(test)]
 mod tests {
@@ -128,7 +113,7 @@ mod tests {
         for step in 0..1000_usize {
             let piece: Vec<u8> = (0..17).cycle().skip(step).take(step % 17).collect();
             expected.extend_from_slice(&piece);
-            pipe.receive(&piece);
+            pipe.receive(&piece).unwrap();
             let mut into = vec![0; step % 13 + 1];
             if let Ok(length) = pipe.read(&mut into) {
                 actual.extend_from_slice(&into[..length]);
@@ -144,37 +129,31 @@ mod tests {
         let mut pipe = Pipe::default();
         let error = pipe.read(&mut [0]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
-        assert_eq!(pipe.next_record_at_most(), 0);
         pipe.receive_eof();
         assert_eq!(pipe.read(&mut [0]).unwrap(), 0);
-        assert_eq!(pipe.next_record_at_most(), 1);
     }
 
     #[test]
-    fn memory_of_a_burst_is_given_back() {
+    fn memory_is_given_back_when_it_is_empty() {
         let mut pipe = Pipe::default();
-        pipe.receive(&vec![7; 1 << 20]);
-        let mut into = vec![0; 1 << 20];
-        assert_eq!(pipe.read(&mut into).unwrap(), 1 << 20);
-        assert!(pipe.incoming.capacity() <= KEPT_INCOMING);
-
-        pipe.write_all(&into).unwrap();
-        let mut sent = Vec::new();
-        pipe.take_outgoing(&mut sent);
-        assert_eq!(sent.len(), 1 << 20);
-        sent.clear();
-        pipe.write_all(b"x").unwrap();
-        pipe.take_outgoing(&mut sent);
-        assert!(pipe.outgoing.capacity() <= KEPT_OUTGOING);
+        pipe.receive(&vec![7; 1 << 20]).unwrap();
+        let mut into = vec![0; 1 << 19];
+        assert_eq!(pipe.read(&mut into).unwrap(), 1 << 19);
+        pipe.give_back();
+        assert_eq!(pipe.read(&mut into).unwrap(), 1 << 19);
+        assert!(into.iter().all(|byte| *byte == 7));
+        pipe.give_back();
+        assert_eq!(pipe.incoming.capacity(), 0);
     }
 
     #[test]
-    fn taking_outgoing_appends() {
+    fn outgoing_is_taken_as_a_whole() {
         let mut pipe = Pipe::default();
+        pipe.write_all(b"hello ").unwrap();
         pipe.write_all(b"world").unwrap();
-        let mut sent = b"hello ".to_vec();
+        let mut sent = Buffer::default();
         pipe.take_outgoing(&mut sent);
-        assert_eq!(sent, b"hello world");
+        assert_eq!(&*sent, b"hello world");
         assert!(!pipe.has_outgoing());
     }
 }

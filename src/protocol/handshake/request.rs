@@ -1,14 +1,13 @@
 //! The request for an upgrade to WebSocket, and whether a response accepts it.
 
-use data_encoding::BASE64;
-use http::header::{HeaderName, HeaderValue};
-use tungstenite::handshake::{client::generate_key, derive_accept_key};
+use std::io;
 
-use super::{EXTENSIONS, HandshakeError, response::Response};
+use super::{EXTENSIONS, HandshakeError, accept_key, generate_key};
 use crate::protocol::{
     BLANKS, InvalidArgument,
     deflate::Agreement,
     extension::{Offer, Refusal, unoffered},
+    http::{Response, basic, check_header, encode_head, is_token},
     uri::Uri,
 };
 
@@ -79,12 +78,9 @@ impl RequestOptions {
         if let Some(user_agent) = &self.user_agent {
             check_header("User-Agent", user_agent)?;
         }
-        if let Some(offer) = &self.compression {
-            offer.check()?;
-        }
         for (index, subprotocol) in self.subprotocols.iter().enumerate() {
             // Subprotocols are tokens, like the names of headers (section 4.1, item 10).
-            if HeaderName::from_bytes(subprotocol.as_bytes()).is_err() {
+            if !is_token(subprotocol) {
                 return Err(InvalidArgument(format!(
                     "invalid subprotocol: {subprotocol:?}"
                 )));
@@ -100,9 +96,9 @@ impl RequestOptions {
 }
 
 impl Request {
-    /// The request for `uri`, with a fresh key.
-    pub fn new(uri: &Uri, options: &RequestOptions) -> Self {
-        let key = generate_key();
+    /// The request for `uri`, with a fresh key. Fails if the system has no randomness for it.
+    pub fn new(uri: &Uri, options: &RequestOptions) -> io::Result<Self> {
+        let key = generate_key()?;
         let given = |name: &str| {
             options
                 .headers
@@ -136,13 +132,13 @@ impl Request {
         if let (Some(user_agent), false) = (&options.user_agent, given("User-Agent")) {
             add("User-Agent", user_agent);
         }
-        Self {
+        Ok(Self {
             resource: uri.resource.clone(),
             headers,
             key,
             subprotocols: options.subprotocols.clone(),
             compression: options.compression,
-        }
+        })
     }
 
     /// The bytes to send.
@@ -171,7 +167,7 @@ impl Request {
             }
         }
         let accept = response.header_values("Sec-WebSocket-Accept");
-        if accept.len() != 1 || accept[0] != derive_accept_key(self.key.as_bytes()) {
+        if accept.len() != 1 || accept[0] != accept_key(&self.key) {
             return Err(HandshakeError::Header {
                 name: "Sec-WebSocket-Accept",
                 value: join(&accept),
@@ -214,42 +210,6 @@ impl Request {
     }
 }
 
-/// A request line and headers as bytes.
-pub fn encode_head(line: &str, headers: &[(String, String)]) -> Vec<u8> {
-    let mut bytes = format!("{line}\r\n").into_bytes();
-    for (name, value) in headers {
-        bytes.extend_from_slice(name.as_bytes());
-        bytes.extend_from_slice(b": ");
-        // A value is in ISO-8859-1 where it is received, too.
-        bytes.extend(value.chars().filter_map(|c| u8::try_from(c).ok()));
-        bytes.extend_from_slice(b"\r\n");
-    }
-    bytes.extend_from_slice(b"\r\n");
-    bytes
-}
-
-/// User name and password as the value of a header (RFC 7617).
-pub fn basic((username, password): &(String, String)) -> String {
-    let credentials = BASE64.encode(format!("{username}:{password}").as_bytes());
-    format!("Basic {credentials}")
-}
-
-/// Checks that a header stays within its line.
-fn check_header(name: &str, value: &str) -> Result<(), InvalidArgument> {
-    if HeaderName::from_bytes(name.as_bytes()).is_err() {
-        return Err(InvalidArgument(format!("invalid header name: {name:?}")));
-    }
-    let bytes: Result<Vec<u8>, _> = value.chars().map(u8::try_from).collect();
-    if !bytes.is_ok_and(|bytes| HeaderValue::from_bytes(&bytes).is_ok()) {
-        // The value may be a credential, so it is not repeated.
-        return Err(InvalidArgument(format!(
-            "invalid value for header {name:?}: line breaks, control characters and \
-             characters outside of ISO-8859-1 aren't allowed"
-        )));
-    }
-    Ok(())
-}
-
 fn join(values: &[&str]) -> Option<String> {
     (!values.is_empty()).then(|| values.join(", "))
 }
@@ -272,12 +232,12 @@ mod tests {
 
     fn request(options: &RequestOptions) -> Request {
         let uri = Uri::parse("ws://user:pw@example.com:8765/chat?x=1").unwrap();
-        Request::new(&uri, options)
+        Request::new(&uri, options).unwrap()
     }
 
     /// A response that accepts `request`, with some headers replaced or (with "") removed.
     fn response(request: &Request, changes: &[(&str, &str)]) -> Response {
-        let accept = derive_accept_key(request.key.as_bytes());
+        let accept = accept_key(&request.key);
         let mut headers = vec![
             ("Connection".to_owned(), "Upgrade".to_owned()),
             ("Upgrade".to_owned(), "websocket".to_owned()),

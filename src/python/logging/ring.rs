@@ -1,30 +1,37 @@
 //! Records that wait for a Python thread. Their number is bounded: the oldest ones go.
-//!
-//! Each process has a ring of its own, since that of the process it was forked from may be locked
-//! for ever, by a thread that is not there. No lock is held while a process forks: whoever forks
-//! has the interpreter, and the others could not wait for a lock of it without having it.
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    mem,
     sync::{
-        Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        Arc,
+        atomic::{AtomicBool, Ordering},
     },
 };
 
 use log::Level;
 
-use super::own::Parting;
-use crate::control;
+use pyo3::prelude::*;
 
-/// The ring.
+use crate::process::PerProcess;
+
+/// What waits for a Python thread.
 pub(super) struct Ring {
     pub(super) entries: VecDeque<Entry>,
-    /// How many were dropped, by the connection if it has a logger of its own.
-    pub(super) dropped: BTreeMap<Option<u64>, usize>,
-    /// Who needs a logger no more, once the entries have been handed on.
-    pub(super) partings: Vec<Parting>,
+    /// What was dropped, by the connection if it has a logger of its own.
+    pub(super) dropped: BTreeMap<Option<u64>, Dropped>,
+    /// Loggers that nothing needs any more.
+    released: Vec<Released>,
 }
+
+/// A logger that a connection was given for itself.
+pub(super) trait OwnLogger: Send + Sync {
+    /// Hands a record of the connection with this name to it.
+    fn emit(&self, py: Python<'_>, name: Option<&str>, entry: &Entry) -> PyResult<()>;
+}
+
+/// What only a thread that is attached may drop.
+pub(super) type Released = Box<dyn Send>;
 
 /// A record.
 pub(super) struct Entry {
@@ -32,31 +39,38 @@ pub(super) struct Entry {
     pub(super) level: Level,
     pub(super) file: Option<&'static str>,
     pub(super) line: Option<u32>,
+    /// The number of the connection.
     pub(super) connection: Option<u64>,
+    /// The connection's own logger.
+    pub(super) logger: Option<Arc<dyn OwnLogger>>,
     pub(super) text: String,
 }
 
-/// The ring of one process, and of those forked from it.
-struct Generation {
-    ring: Mutex<Ring>,
-    next: OnceLock<Box<Self>>,
+/// Records that came too fast for a logger.
+#[derive(Default)]
+pub(super) struct Dropped {
+    pub(super) logger: Option<Arc<dyn OwnLogger>>,
+    pub(super) count: usize,
 }
 
 /// Appends a record. The oldest one goes if there are too many.
 pub(super) fn push(entry: Entry) {
-    let mut ring = lock();
-    if ring.entries.len() >= CAPACITY {
-        let oldest = ring.entries.pop_front();
-        let connection = oldest.and_then(|entry| entry.own_logger());
-        *ring.dropped.entry(connection).or_default() += 1;
+    let mut ring = RING.lock();
+    if ring.entries.len() >= CAPACITY
+        && let Some(oldest) = ring.entries.pop_front()
+    {
+        let connection = oldest.connection.filter(|_| oldest.logger.is_some());
+        let dropped = ring.dropped.entry(connection).or_default();
+        dropped.logger = oldest.logger;
+        dropped.count += 1;
     }
     ring.entries.push_back(entry);
     ANY.store(true, Ordering::Release);
 }
 
-/// Notes that someone needs a logger no more. All that it has logged is in the ring already.
-pub(super) fn note_parting(parting: Parting) {
-    lock().partings.push(parting);
+/// Keeps a logger until a Python thread can drop it.
+pub(super) fn release(logger: Released) {
+    RING.lock().released.push(logger);
     ANY.store(true, Ordering::Release);
 }
 
@@ -65,32 +79,27 @@ pub(super) fn has_any() -> bool {
     ANY.load(Ordering::Acquire)
 }
 
-/// Takes everything that is in the ring.
+/// Takes the records that are in the ring.
 pub(super) fn take() -> Ring {
-    let mut ring = lock();
+    let mut ring = RING.lock();
     ANY.store(false, Ordering::Release);
-    std::mem::replace(&mut *ring, Ring::new())
-}
-
-/// Gives a forked process a ring of its own. Returns what its parent had in the ring; nothing, if
-/// that was being changed.
-pub(super) fn forked() -> Ring {
-    let inherited = generation();
-    inherited.next.get_or_init(|| Box::new(Generation::new()));
-    FORKS.fetch_add(1, Ordering::SeqCst);
-    ANY.store(false, Ordering::SeqCst);
-    inherited.ring.try_lock().map_or_else(
-        |_| Ring::new(),
-        |mut ring| std::mem::replace(&mut *ring, Ring::new()),
-    )
-}
-
-impl Entry {
-    /// The number of the connection, if it has a logger of its own.
-    pub(super) fn own_logger(&self) -> Option<u64> {
-        self.connection
-            .filter(|id| control::admits(*id, self.level).is_some())
+    Ring {
+        entries: mem::take(&mut ring.entries),
+        dropped: mem::take(&mut ring.dropped),
+        released: Vec::new(),
     }
+}
+
+/// Takes the loggers that nothing needs any more.
+pub(super) fn take_released() -> Vec<Released> {
+    mem::take(&mut RING.lock().released)
+}
+
+/// Gives a forked process a ring of its own. Returns what its parent had in the ring, unless that
+/// was being changed.
+pub(super) fn forked() -> Option<Ring> {
+    ANY.store(false, Ordering::SeqCst);
+    RING.forked()
 }
 
 impl Ring {
@@ -98,43 +107,14 @@ impl Ring {
         Self {
             entries: VecDeque::new(),
             dropped: BTreeMap::new(),
-            partings: Vec::new(),
+            released: Vec::new(),
         }
     }
 }
 
-impl Generation {
-    const fn new() -> Self {
-        Self {
-            ring: Mutex::new(Ring::new()),
-            next: OnceLock::new(),
-        }
-    }
-}
-
-fn generation() -> &'static Generation {
-    let mut found = &FIRST;
-    for _ in 0..FORKS.load(Ordering::Relaxed) {
-        let Some(next) = found.next.get() else {
-            unreachable!("it is made before it is counted");
-        };
-        found = next;
-    }
-    found
-}
-
-/// Held for single operations, and never while waiting for the interpreter.
-fn lock() -> MutexGuard<'static, Ring> {
-    generation()
-        .ring
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-}
-
-static FIRST: Generation = Generation::new();
-/// How many forks lie between the process that imported this and this process.
-static FORKS: AtomicUsize = AtomicUsize::new(0);
+/// Locked for single steps, and never while waiting for the interpreter or dropping a logger.
+static RING: PerProcess<Ring> = PerProcess::new(Ring::new(), Ring::new);
 /// Whether the ring holds anything.
 static ANY: AtomicBool = AtomicBool::new(false);
-/// So many records may wait.
+/// How many records may wait.
 const CAPACITY: usize = 4096;

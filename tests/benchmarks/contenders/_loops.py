@@ -15,6 +15,7 @@ which the worker checks that the payload has arrived.
 from __future__ import annotations
 
 import ssl
+import time
 from typing import TYPE_CHECKING, Any
 
 
@@ -27,6 +28,11 @@ def ssl_context(certificate: str | None) -> ssl.SSLContext | None:
     return (
         None if certificate is None else ssl.create_default_context(cafile=certificate)
     )
+
+
+def age_of(message: bytes) -> int:
+    """Return how many nanoseconds ago the server sent a message of `/pace`."""
+    return time.monotonic_ns() - int.from_bytes(message[:8], "big")
 
 
 class SyncLoops:
@@ -68,6 +74,11 @@ class SyncLoops:
         for _ in range(count):
             message = recv()
         return len(message)
+
+    def receive_timed(self, count: int) -> list[int]:
+        """Receive `count` messages that say when they were sent; see `age_of`."""
+        recv = self.recv
+        return [age_of(recv()) for _ in range(count)]
 
     def tell(self, text: str) -> None:
         """Send a text message."""
@@ -118,6 +129,11 @@ class AsyncLoops:
         for _ in range(count):
             message = await recv()
         return len(message)
+
+    async def receive_timed(self, count: int) -> list[int]:
+        """Receive `count` messages that say when they were sent; see `age_of`."""
+        recv = self.recv
+        return [age_of(await recv()) for _ in range(count)]
 
     async def tell(self, text: str) -> None:
         """Send a text message."""

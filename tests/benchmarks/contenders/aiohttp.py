@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._loops import AsyncLoops, ssl_context
+from ._loops import AsyncLoops, age_of, ssl_context
 
 
 NAME = "aiohttp"
@@ -42,6 +42,10 @@ class Async(AsyncLoops):
         for _ in range(count):
             message = (await receive()).data
         return len(message)
+
+    async def receive_timed(self, count: int) -> list[int]:
+        receive = self.ws.receive
+        return [age_of((await receive()).data) for _ in range(count)]
 
     async def ask(self, text: str) -> str:
         await self.send_text(text)

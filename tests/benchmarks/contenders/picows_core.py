@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from ._loops import AsyncLoops, ssl_context
+from ._loops import AsyncLoops, age_of, ssl_context
 
 
 NAME = "picows"
@@ -34,6 +34,9 @@ class Async(AsyncLoops):
             def resume_writing(self) -> None:
                 contender.writable.set()
 
+        # The server may begin before anybody asks.
+        self.arrived: list[bytes] = []
+        self.on_message = self.arrived.append
         self.writable = asyncio.Event()
         self.writable.set()
         self.binary = picows.WSMsgType.BINARY
@@ -71,7 +74,7 @@ class Async(AsyncLoops):
 
     async def send_many(self, message: bytes, count: int) -> None:
         # The echoes of a window begin to arrive while it is still being sent.
-        self.arrived: list[bytes] = []
+        self.arrived = []
         self.on_message = self.arrived.append
         send, binary, writable = self.transport.send, self.binary, self.writable
         for _ in range(count):
@@ -81,15 +84,32 @@ class Async(AsyncLoops):
 
     async def receive_many(self, count: int) -> int:
         done = self.loop.create_future()
-        left = count - len(self.arrived)
-        if not left:
-            return len(self.arrived[-1])
+        arrived, self.arrived = self.arrived, []
+        left = count - len(arrived)
+        if left <= 0:
+            self.arrived += arrived[count:]
+            self.on_message = self.arrived.append
+            return len(arrived[count - 1])
 
         def on_message(message: bytes) -> None:
             nonlocal left
             left -= 1
             if not left:
+                self.on_message = self.arrived.append
                 done.set_result(len(message))
+
+        self.on_message = on_message
+        return await done
+
+    async def receive_timed(self, count: int) -> list[int]:
+        done = self.loop.create_future()
+        ages: list[int] = []
+
+        def on_message(message: bytes) -> None:
+            ages.append(age_of(message))
+            if len(ages) == count:
+                self.on_message = lambda message: None
+                done.set_result(ages)
 
         self.on_message = on_message
         return await done

@@ -14,10 +14,9 @@ use crate::input::Input;
 /// Judges the rest of `data`, a header in each line, by the offer at its beginning.
 pub fn run(data: &[u8]) {
     let mut input = Input(data);
-    let offer = offer(&mut input);
-    if offer.check().is_err() {
+    let Some(offer) = offer(&mut input) else {
         return;
-    }
+    };
     // As values of headers are read: as ISO-8859-1, and without control characters.
     let text: String = input.0.iter().map(|&byte| char::from(byte)).collect();
     if text.contains(|c| matches!(c, '\0'..' ' | '\x7f') && !matches!(c, '\t' | '\n')) {
@@ -40,20 +39,24 @@ pub fn run(data: &[u8]) {
     spell(items[0], agreement);
 }
 
-/// Any offer, good or bad.
-pub(crate) fn offer(input: &mut Input<'_>) -> Offer {
+/// Any offer; `None` if it is one that is refused.
+pub(crate) fn offer(input: &mut Input<'_>) -> Option<Offer> {
     let (flags, server, client, level) = (input.byte(), input.byte(), input.byte(), input.byte());
-    Offer {
+    let offer = Offer {
         server_no_context_takeover: flags & 1 != 0,
         client_no_context_takeover: flags & 2 != 0,
-        server_max_window_bits: (flags & 4 != 0).then_some(server % 18),
-        client_max_window_bits: match client {
-            0 => ClientWindow::Any,
-            1 => ClientWindow::Fixed,
-            bits => ClientWindow::AtMost(bits % 18),
+        client_max_window_bits: if client == 0 {
+            ClientWindow::Any
+        } else {
+            ClientWindow::Fixed
         },
-        level: level % 12,
-    }
+        ..Offer::default()
+    };
+    let server_bits = (flags & 4 != 0).then_some(i128::from(server % 18));
+    let client_bits = (client > 1).then_some(i128::from(client % 18));
+    offer
+        .with_numbers(server_bits, client_bits, Some(i128::from(level % 12)))
+        .ok()
 }
 
 /// Checks that an agreement is within the offer (sections 7.1.1 and 7.1.2).

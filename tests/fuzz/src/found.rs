@@ -6,11 +6,15 @@ use std::{
     mem,
 };
 
-use websocket_rs::protocol::{
-    close::{Cause, CloseFrame, Closing},
-    frame::MAX_CONTROL_PAYLOAD,
-    message::{Kind, Limits, Sink},
-    utf8::Validator,
+use websocket_rs::{
+    buffer::Buffer,
+    protocol::{
+        close::{Cause, CloseFrame, Closing},
+        decoder::Sink,
+        frame::MAX_CONTROL_PAYLOAD,
+        message::{Kind, Limits},
+        utf8::Validator,
+    },
 };
 
 /// Frames in order.
@@ -99,8 +103,12 @@ impl Sink for Found {
         Ok(())
     }
 
-    fn large_frame(&mut self, kind: Kind, fin: bool, payload: Vec<u8>) -> Result<(), Cause> {
+    fn large_frame(&mut self, kind: Kind, fin: bool, payload: Buffer) -> Result<(), Cause> {
         self.frame(kind, fin, &payload)
+    }
+
+    fn buffer(&mut self, _: usize) -> Buffer {
+        Buffer::default()
     }
 
     fn is_full(&self) -> bool {

@@ -7,7 +7,10 @@
 use std::io::Cursor;
 
 use tungstenite::protocol::frame::FrameHeader;
-use websocket_rs::protocol::frame::{self, Data, Header, OpCode, Outgoing};
+use websocket_rs::{
+    buffer::Buffer,
+    protocol::frame::{self, Data, Header, OpCode, Outgoing},
+};
 
 use crate::input::Input;
 
@@ -76,7 +79,7 @@ fn encode(mut input: Input<'_>) {
     };
     let mask = [input.byte(), input.byte(), input.byte(), input.byte()];
     let payload = input.expanded(MAX_PAYLOAD);
-    let mut bytes = b"before".to_vec();
+    let mut bytes = Buffer::from(b"before".to_vec());
     frame::encode(kind, &payload, mask, &mut bytes).unwrap();
     let mut cursor = Cursor::new(&bytes[b"before".len()..]);
     let Ok(Some((header, len))) = FrameHeader::parse(&mut cursor) else {

@@ -6,10 +6,8 @@
 
 use tungstenite::handshake::derive_accept_key;
 use websocket_rs::protocol::{
-    handshake::{
-        request::{Request, RequestOptions},
-        response::{MAX_BODY, Response},
-    },
+    handshake::request::{Request, RequestOptions},
+    http::{MAX_BODY, Response},
     uri::Uri,
 };
 
@@ -24,11 +22,13 @@ use crate::{
 pub fn run(data: &[u8]) {
     let mut input = Input(data);
     let flags = input.byte();
-    let compression = (flags & 1 != 0).then(|| extension::offer(&mut input));
+    let compression = (flags & 1 != 0)
+        .then(|| extension::offer(&mut input))
+        .flatten();
     let subprotocols = ["chat", "b"].into_iter().take((flags >> 1 & 3).into());
     let options = RequestOptions {
         subprotocols: subprotocols.map(ToOwned::to_owned).collect(),
-        compression: compression.filter(|offer| offer.check().is_ok()),
+        compression,
         ..RequestOptions::default()
     };
     let uri = Uri::parse("ws://example.com/").expect("the URI is valid");

@@ -3,14 +3,14 @@
 //! text is UTF-8, and after the first failure or the Close frame nothing more comes out.
 //!
 //! Memory grows with what has arrived, and with what is allowed: a counting allocator holds
-//! [`Decoder`] to [`allowed`] after each read, while the sink keeps nothing.
-
-use std::convert::Infallible;
+//! [`Decoder`] to [`allowed`] after each read, while the sink keeps nothing. It doesn't count what is
+//! mapped, which are large buffers.
 
 use websocket_rs::protocol::{
     close::Cause,
+    decoder::{Decoder, Sink},
     deflate::Inflater,
-    message::{Decoder, Limits, MAX_FRAGMENTS, Sink},
+    message::{Limits, MAX_FRAGMENTS},
 };
 
 use crate::{
@@ -108,13 +108,11 @@ fn decode_all(decoder: &mut Decoder, found: &mut Found) -> Result<(), Cause> {
 }
 
 fn read<'a>(decoder: &mut Decoder, rest: &'a [u8], piece: usize) -> &'a [u8] {
-    let Ok(count) = decoder.fill(|space| {
-        let spare = space.capacity() - space.len();
-        assert!(spare > 0, "there must be space");
-        let count = rest.len().min(piece).min(spare);
-        space.extend_from_slice(&rest[..count]);
-        Ok::<_, Infallible>(count)
-    });
+    let space = decoder.space().expect("there is memory");
+    assert!(!space.is_empty(), "there must be space");
+    let count = rest.len().min(piece).min(space.len());
+    space[..count].copy_from_slice(&rest[..count]);
+    decoder.advance(count).expect("there is memory");
     &rest[count..]
 }
 

@@ -76,6 +76,12 @@ fn check(uri: &Uri) {
         credentials: None,
         ..uri.clone()
     };
+    // The zone of an address is not said in its `Host` header.
+    let host = uri.host.split('%').next().unwrap_or_default().to_owned();
+    let without_credentials = Uri {
+        host,
+        ..without_credentials
+    };
     assert!(again == without_credentials, "{again} isn't {uri}");
 }
 

@@ -114,6 +114,7 @@ fn the_client_certificate_is_shown_where_the_server_requires_it() {
     let both = Identity {
         certificates: both.clone(),
         key: both,
+        names: names(),
     };
     for identity in [
         ec.identity(),
@@ -157,7 +158,7 @@ fn a_missing_or_foreign_client_certificate_is_explained() {
             // With TLS 1.3 the handshake is over for the client before the server has judged.
             let text = match open(&options, "example.com", &socket, 1 << 16) {
                 Err(error) => error.to_string(),
-                Ok(mut session) => read(&mut session, &socket, &mut Vec::with_capacity(8))
+                Ok(mut session) => read(&mut session, &socket, &mut [0; 8])
                     .unwrap_err()
                     .to_string(),
             };
@@ -197,6 +198,7 @@ fn keys_that_cannot_be_used_are_refused_before_anything_is_sent() {
             Identity {
                 certificates: b"nothing".to_vec(),
                 key: certified.identity().key,
+                names: names(),
             },
             "no certificate",
         ),

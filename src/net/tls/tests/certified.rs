@@ -94,8 +94,14 @@ impl Certified {
         Identity {
             certificates: self.certificate.to_pem().unwrap(),
             key,
+            names: names(),
         }
     }
+}
+
+/// What the files of an identity are called.
+pub(crate) fn names() -> (String, String) {
+    ("client_cert".to_owned(), "client_key".to_owned())
 }
 
 /// A server's certificate for "example.com" and the authority that it is from.
