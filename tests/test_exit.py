@@ -97,7 +97,7 @@ def test_exit_under_traffic(source):
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(60 + 6 * EXIT_RUNS)
+@pytest.mark.timeout(60 + 20 * EXIT_RUNS)
 @BUSY
 def test_exit_under_traffic_every_time(source):
     """It does so every time: what threads are doing then is never the same."""
@@ -229,7 +229,7 @@ def test_exit_with_busy_daemon_threads(echo_server, client, logged):
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(60 + 6 * EXIT_RUNS)
+@pytest.mark.timeout(60 + 20 * EXIT_RUNS)
 @pytest.mark.parametrize("logged", ["logged", "silent"])
 @pytest.mark.parametrize("client", ["async", "sync"])
 def test_exit_with_busy_daemon_threads_every_time(echo_server, client, logged):
