@@ -13,7 +13,7 @@ use crate::{
     connection::options::{self, Reader},
     error::{Error, TlsError},
     net::{
-        tls::{Identity, TlsOptions, Trust, Verify, Version},
+        tls::{self, Identity, TlsOptions, Trust, Verify, Version},
         way::{
             dial::{Dialing, Family},
             proxy::{Credentials, Proxy},
@@ -107,6 +107,10 @@ impl ConnectOptions {
         let values: ConnectValues = extract(values)?;
         let raise = |error| exceptions::raise(py, error);
         let mut inner = options::ConnectOptions::new(uri).map_err(raise)?;
+        if inner.uri.secure {
+            // Nothing forks while this thread is attached to the interpreter.
+            tls::initialise();
+        }
         inner.request.headers = values.headers;
         inner.request.origin = values.origin;
         inner.request.subprotocols = values.subprotocols;
@@ -200,6 +204,9 @@ impl ConnectOptions {
             .server_hostname
             .map(|name| checked_host(py, "proxy_server_hostname", &name))
             .transpose()?;
+        if proxy.is_secure() {
+            tls::initialise();
+        }
         if let Some(tls) = values.tls {
             if !proxy.is_secure() {
                 return Err(PyValueError::new_err("TLS is for an https proxy only"));

@@ -41,6 +41,13 @@ fn read_and_build(options: &TlsOptions) -> Result<TlsConnector> {
     Ok(connector)
 }
 
+/// Has OpenSSL set itself up, which it does once. To be called where the process can't be forked
+/// meanwhile: its child would wait for the thread that began, which isn't there.
+pub fn initialise() {
+    // Whatever goes through OpenSSL begins with it, also what turns out to be no certificate.
+    drop(Certificate::from_der(&[]));
+}
+
 /// To be called after a fork, in the new process, which goes on with what its parent has built. For
 /// what was being built it would wait for ever: the thread that did isn't there.
 pub fn forked() {

@@ -33,7 +33,7 @@ use std::{fmt, io, io::Read as _, io::Write as _, net::IpAddr};
 use native_tls::{HandshakeError, TlsStream};
 
 pub use self::{
-    connector::forked,
+    connector::{forked, initialise},
     failure::of_stream,
     identity::Identity,
     options::{TlsOptions, Trust, Verify, Version},
