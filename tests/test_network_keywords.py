@@ -47,6 +47,21 @@ URL = "ws://localhost:1"
         ({"proxy": False}, TypeError, "proxy must be a URL, True or None, not False"),
         ({"proxy_ssl": True, "proxy": "http://p"}, ValueError, "incompatible with an"),
         ({"ssl": True}, ValueError, "ssl argument is incompatible with a ws:// URI"),
+        (
+            {"proxy_ssl": False},
+            TypeError,
+            "proxy_ssl must be an ssl.SSLContext, .* not",
+        ),
+        (
+            {"proxy_server_hostname": 5},
+            TypeError,
+            "proxy_server_hostname must be a str",
+        ),
+        (
+            {"proxy_server_hostname": ""},
+            ValueError,
+            "proxy_server_hostname must not be",
+        ),
         ({"compression": "gzip"}, ValueError, "unsupported compression"),
         ({"subprotocols": "chat"}, TypeError, "must be a list, not a str"),
         ({"max_queue": (4, 8)}, ValueError, "high must be greater than or equal"),

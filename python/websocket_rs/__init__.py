@@ -19,6 +19,24 @@ from __future__ import annotations
 from importlib import import_module
 
 
+def _is_main_interpreter() -> bool:
+    # The first is of CPython 3.13. Not every program that is frozen has one of them.
+    for name in "_interpreters", "_xxsubinterpreters":
+        try:
+            interpreters = import_module(name)
+        except ImportError:
+            continue
+        return bool(interpreters.get_current() == interpreters.get_main())
+    return True
+
+
+if not _is_main_interpreter():
+    # The core is for one interpreter, which would be this one if it were imported here.
+    raise ImportError(
+        "websocket_rs can't be used in a sub-interpreter, only in the main one "
+        "(for mod_wsgi: WSGIApplicationGroup %{GLOBAL})"
+    )
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     # Also for what collects the modules of a program, without running it.

@@ -22,6 +22,7 @@ from ..uri import parse_uri
 from . import values
 from .imports import import_for_tls
 from .numbers import seconds
+from .patched import warn_of_patches
 from .route import route, split
 from .settings import Settings, connect_options, header_pairs
 from .tls.arguments import interpret
@@ -100,6 +101,8 @@ class Opening:
         for it.
         """
         started = time.monotonic()
+        if not self._route.is_direct:
+            warn_of_patches()
         uri, options, settings = self.uri, self._options, self.settings
         for _ in range(MAX_REDIRECTS):
             attempt = self._route.claim(options)

@@ -186,9 +186,30 @@ def route(keywords: RouteKeywords) -> Route:
             ),
             path=None if path is None else os.fsencode(path),
         ),
-        proxy_ssl=keywords.get("proxy_ssl"),
-        proxy_server_hostname=keywords.get("proxy_server_hostname"),
+        proxy_ssl=_proxy_ssl(keywords.get("proxy_ssl")),
+        proxy_server_hostname=_proxy_server_hostname(
+            keywords.get("proxy_server_hostname")
+        ),
     )
+
+
+def _proxy_ssl(value: Any) -> ssl_module.SSLContext | bool | None:
+    if value is not None and value is not True:
+        import ssl
+
+        if not isinstance(value, ssl.SSLContext):
+            raise TypeError(
+                f"proxy_ssl must be an ssl.SSLContext, True or None, not {value!r}"
+            )
+    return value  # type: ignore[no-any-return]
+
+
+def _proxy_server_hostname(value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"proxy_server_hostname must be a str or None, not {value!r}")
+    if value == "":
+        raise ValueError("proxy_server_hostname must not be empty")
+    return value
 
 
 def _address_to(

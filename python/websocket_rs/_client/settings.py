@@ -134,7 +134,10 @@ def _pair(name: str, value: Any) -> tuple[int | None, int | None]:
 
 def _write_limit(value: Any) -> int:
     """The first of two limits. The second, when to go on, is for asyncio's streams."""
-    return size("write_limit", _pair("write_limit", value)[0])
+    high, _ = _pair("write_limit", value)
+    if high is None:
+        raise TypeError(f"write_limit must begin with a number, not {value!r}")
+    return high
 
 
 def _compression(compression: Any, extensions: Any) -> _core.DeflateOffer | None:
