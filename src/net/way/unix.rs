@@ -136,14 +136,19 @@ mod tests {
         assert!(text.starts_with("cannot connect to /nowhere/at all: No such file"));
     }
 
-    #[test]
-    fn a_full_queue_is_waited_for_until_the_deadline() {
+    /// A server whose queue one connection fills, and where it is.
+    fn listener() -> (Socket, UnixPath) {
         let name = abstract_name();
         let address = SockAddr::unix(format!("\0{name}")).unwrap();
         let listener = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
         listener.bind(&address).unwrap();
         listener.listen(0).unwrap();
-        let path = path(&format!("\0{name}"));
+        (listener, path(&format!("\0{name}")))
+    }
+
+    #[test]
+    fn a_full_queue_is_waited_for_until_the_deadline() {
+        let (listener, path) = listener();
         let _first = path.connect(&within(5000)).unwrap();
 
         let start = Instant::now();
@@ -166,12 +171,7 @@ mod tests {
 
     #[test]
     fn an_interrupt_ends_the_wait_for_a_full_queue() {
-        let name = abstract_name();
-        let address = SockAddr::unix(format!("\0{name}")).unwrap();
-        let listener = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
-        listener.bind(&address).unwrap();
-        listener.listen(0).unwrap();
-        let path = path(&format!("\0{name}"));
+        let (_listener, path) = listener();
         let _first = path.connect(&within(5000)).unwrap();
         let wait = Wait {
             interrupt: &|| Err(Error::Cancelled),
