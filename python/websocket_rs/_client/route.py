@@ -11,6 +11,7 @@ import os
 from . import values
 from .numbers import integer, seconds
 from .record import Record
+from .settings import text
 
 
 TYPE_CHECKING = False
@@ -205,11 +206,10 @@ def _proxy_ssl(value: Any) -> ssl_module.SSLContext | bool | None:
 
 
 def _proxy_server_hostname(value: Any) -> str | None:
-    if value is not None and not isinstance(value, str):
-        raise TypeError(f"proxy_server_hostname must be a str or None, not {value!r}")
-    if value == "":
+    name = text("proxy_server_hostname", value)
+    if name == "":
         raise ValueError("proxy_server_hostname must not be empty")
-    return value
+    return name
 
 
 def _address_to(

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .tls.arguments import FilePath
 
 
-__all__ = ["OWN", "USER_AGENT", "WEBSOCKETS", "Settings", "connect_options"]
+__all__ = ["OWN", "USER_AGENT", "WEBSOCKETS", "Settings", "connect_options", "text"]
 
 
 class Settings(Record):
@@ -93,11 +93,11 @@ def connect_options(uri: str, settings: Settings) -> _core.ConnectOptions:
         uri,
         values.Connect(
             headers=header_pairs(settings.additional_headers),
-            origin=_text("origin", settings.origin),
+            origin=text("origin", settings.origin),
             subprotocols=_subprotocols(settings.subprotocols),
             compression=_compression(settings.compression, settings.extensions),
-            user_agent=_text("user_agent_header", settings.user_agent_header),
-            server_hostname=_text("server_hostname", settings.server_hostname),
+            user_agent=text("user_agent_header", settings.user_agent_header),
+            server_hostname=text("server_hostname", settings.server_hostname),
             open_timeout=(name, seconds(name, settings.open_timeout)),
             receive_timeout=seconds("receive_timeout", settings.receive_timeout),
             close_timeout=seconds("close_timeout", settings.close_timeout),
@@ -163,7 +163,8 @@ def _compression(compression: Any, extensions: Any) -> _core.DeflateOffer | None
     return offer
 
 
-def _text(name: str, value: Any) -> str | None:
+def text(name: str, value: Any) -> str | None:
+    """Check that an argument is text, or isn't given."""
     if value is not None and not isinstance(value, str):
         raise TypeError(f"{name} must be a str or None, not {value!r}")
     return value
